@@ -1,0 +1,93 @@
+"""One loop from raw data to a watched, retrained model, on Ray and Delta tables.
+
+Importing this package loads no engine: each public name is imported from its home when it is
+first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raypipe.core import errors
+    from raypipe.core.errors import RaypipeError
+    from raypipe.features import FittedRecipe, Recipe, point_in_time, transforms
+    from raypipe.lake import Commit, Lake, Snapshot, Table, expect
+    from raypipe.models import metrics
+    from raypipe.monitoring import Alert, Monitor
+    from raypipe.registry import Gate, ModelVersion, Registry
+    from raypipe.retraining import Retrain, reproduce
+    from raypipe.serving import Service
+    from raypipe.training import Run, Trainer, XGBoost
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Alert",
+    "Commit",
+    "FittedRecipe",
+    "Gate",
+    "Lake",
+    "ModelVersion",
+    "Monitor",
+    "RaypipeError",
+    "Recipe",
+    "Registry",
+    "Retrain",
+    "Run",
+    "Service",
+    "Snapshot",
+    "Table",
+    "Trainer",
+    "XGBoost",
+    "errors",
+    "expect",
+    "metrics",
+    "point_in_time",
+    "reproduce",
+    "transforms",
+]
+
+_MODULES = {
+    "errors": "raypipe.core.errors",
+    "expect": "raypipe.lake.expect",
+    "metrics": "raypipe.models.metrics",
+    "transforms": "raypipe.features.transforms",
+}
+_HOMES = {
+    "Alert": "raypipe.monitoring",
+    "Commit": "raypipe.lake",
+    "FittedRecipe": "raypipe.features",
+    "Gate": "raypipe.registry",
+    "Lake": "raypipe.lake",
+    "ModelVersion": "raypipe.registry",
+    "Monitor": "raypipe.monitoring",
+    "RaypipeError": "raypipe.core.errors",
+    "Recipe": "raypipe.features",
+    "Registry": "raypipe.registry",
+    "Retrain": "raypipe.retraining",
+    "Run": "raypipe.training",
+    "Service": "raypipe.serving",
+    "Snapshot": "raypipe.lake",
+    "Table": "raypipe.lake",
+    "Trainer": "raypipe.training",
+    "XGBoost": "raypipe.training",
+    "point_in_time": "raypipe.features",
+    "reproduce": "raypipe.retraining",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Values that every room shares: errors, identities, addresses, protocols. Standard library only."""

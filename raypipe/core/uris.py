@@ -1,0 +1,68 @@
+"""Addresses of lakes: a folder, or a URI of an object store."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from raypipe.core.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+_REMOTE = ("s3", "s3a", "az", "azure", "abfs", "abfss", "gs")
+
+
+def check_name(kind: str, name: str) -> str:
+    """The name itself, if it may name a table or a model.
+
+    Raises:
+        ConfigError: it is not a letter followed by up to 99 letters, digits or underscores.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"this cannot name a {kind}",
+            name,
+            "Use a letter, then up to 99 letters, digits or underscores.",
+            "name",
+        )
+    return name
+
+
+def normalize_root(root: str | os.PathLike[str]) -> str:
+    """A root as an absolute local path or a URI without a slash at its end.
+
+    Raises:
+        ConfigError: the scheme is unknown, or the URI carries a user name or a password.
+    """
+    text = os.fspath(root)
+    if "://" not in text:
+        return str(Path(text).expanduser().absolute())
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return str(Path(parts.path).absolute())
+    if parts.scheme not in _REMOTE:
+        raise ConfigError(
+            "a lake cannot live there",
+            f"scheme {parts.scheme!r}",
+            f"Use a folder or one of: {', '.join(s + '://' for s in _REMOTE)}.",
+            "root",
+        )
+    if parts.username or parts.password:
+        raise ConfigError(
+            "the lake's URI carries a credential",
+            "user information before the host",
+            "Pass credentials in storage_options or in the environment.",
+            "root",
+        )
+    return text.rstrip("/")
+
+
+def is_local(root: str) -> bool:
+    """Whether a normalised root is a folder of this machine (or a shared one mounted on it)."""
+    return "://" not in root
+
+
+def join(root: str, *names: str) -> str:
+    """A root and names below it."""
+    return "/".join([root.rstrip("/"), *(name.strip("/") for name in names)])

@@ -1,0 +1,218 @@
+"""The loop from raw files to the report, stage by stage.
+
+Every stage asks the lake what is done already, so a demo that is killed anywhere goes on when it is
+run again, and a finished one changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+import polars as pl
+
+import raypipe as rp
+from raypipe.demo import figures, flights
+from raypipe.demo.client import ClientProcess, client_process
+from raypipe.demo.memory import PeakMemory
+from raypipe.demo.stages import Stages
+from raypipe.demo.summary import Summary
+from raypipe.engine.cluster import session
+from raypipe.engine.progress import Progress
+
+MODEL = flights.MODEL
+_HOST = "127.0.0.1"
+_KILL_ROUND = 50
+
+
+def run_demo(
+    lake_uri: str,
+    *,
+    kill_worker: bool = False,
+    port: int | None = None,
+    report: str | None = None,
+    out: TextIO | None = None,
+) -> Summary:
+    """Runs the whole loop on the flights of 2013, or what of it is not done in this lake.
+
+    Args:
+        lake_uri: where the lake is, or is to be.
+        kill_worker: kill one worker of the first training in its 50th round; the model must come
+            out the same.
+        port: of the service on loopback; default a free one.
+        report: path of the HTML report; default ``report.html`` in the lake's folder.
+        out: where progress goes; default standard error.
+
+    Raises:
+        RaypipeError: whatever stage failed says why and what to do.
+    """
+    lake = rp.Lake(lake_uri)
+    path = Path(report) if report else _report_path(lake)
+    finished = Summary.read(lake)
+    if finished is not None:
+        return finished
+    with Progress(out or sys.stderr) as progress, PeakMemory() as memory:
+        stages = Stages(lake, progress, memory)
+        counts = _ingest(lake, stages)
+        with stages("features") as stage:
+            flights.build_features(lake)
+            stage.detail(f"{lake.table(flights.FEATURES).at().count():,} rows")
+        with contextlib.ExitStack() as stack:
+            with stages("start Ray"):
+                stack.enter_context(session())
+            first = _first_version(lake, stages, kill_worker)
+            with stages("serve") as stage:
+                service = rp.Service(lake, MODEL, host=_HOST, port=port or _free_port())
+                service.deploy()
+                stack.callback(service.stop)
+                stage.detail(service.url)
+            _replay(lake, stages, service)
+            with stages("report") as stage:
+                result = figures.collect(lake, counts, stages, first, path)
+                stage.detail(str(path))
+    result.save(lake)
+    return result
+
+
+def _report_path(lake: rp.Lake) -> Path:
+    root = Path(lake.root)
+    return root / "report.html" if root.is_absolute() else Path("raypipe-demo-report.html")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _ingest(lake: rp.Lake, stages: Stages) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    with stages("ingest") as stage, tempfile.TemporaryDirectory() as folder:
+        flights.write_raw_files(Path(folder))
+        for name, commit in flights.ingest(lake, Path(folder)):
+            row = counts.setdefault(name, {"rows_in": 0, "rows": 0, "quarantined": 0})
+            row["rows_in"] += commit.rows_in
+            row["quarantined"] += commit.quarantined
+            row["rows"] += commit.rows
+        total = sum(row["rows"] for row in counts.values())
+        aside = sum(row["quarantined"] for row in counts.values())
+        stage.detail(f"{total:,} rows, {aside} in quarantine")
+    return counts
+
+
+def _first_version(lake: rp.Lake, stages: Stages, kill_worker: bool) -> rp.ModelVersion:
+    registry = rp.Registry(lake)
+    with stages("train") as stage:
+        with _killing_a_worker() if kill_worker else contextlib.nullcontext():
+            run = flights.train(lake, flights.FIRST_WEEK)
+        auc = run.metrics["roc_auc"]
+        stage.detail(f"{run.bundle.manifest['rows']:,} rows, AUC {auc:.4f} in validation")
+    with stages("gate") as stage:
+        version = registry.register(
+            MODEL,
+            run,
+            gate=[
+                rp.Gate(rp.metrics.roc_auc, at_least=0.60),
+                rp.Gate(rp.metrics.log_loss, beats="baseline"),
+            ],
+        )
+        if registry.champion(MODEL) is None:
+            version.promote(cause="first")
+        stage.detail(f"version {version.version}, {version.hash[:12]}")
+    return version
+
+
+@contextlib.contextmanager
+def _killing_a_worker() -> Iterator[None]:
+    """One training worker kills itself with SIGKILL when it has done 50 rounds."""
+    with tempfile.TemporaryDirectory() as folder:
+        fault = {
+            "RAYPIPE_FAULT": f"training:round:{_KILL_ROUND}",
+            "RAYPIPE_FAULT_ONCE": str(Path(folder) / "killed"),
+        }
+        os.environ.update(fault)
+        try:
+            yield
+            if not (Path(folder) / "killed").exists():
+                raise rp.errors.TrainingError(
+                    "no worker was killed",
+                    "the run had been finished before",
+                    "Use another lake.",
+                )
+        finally:
+            for name in fault:
+                os.environ.pop(name, None)
+
+
+def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:
+    """Week by week: requests, then the labels of the week before, then the monitor's look."""
+    monitor = rp.Monitor(
+        lake, MODEL, false_alarm=0.01, window=flights.WEEK, label_delay=flights.LABEL_DELAY,
+        psi_floor=0.25,
+    )
+    monitor.start(
+        on_drift=rp.Retrain(
+            flights.retrain,
+            gate=rp.Gate(rp.metrics.roc_auc, beats="champion"),
+            cooldown=6 * flights.WEEK,
+        ),
+        poll_every=None,
+        since=flights.FIRST_WEEK,
+    )
+    weeks = flights.weeks()
+    with client_process(_HOST, service.port, lake.root) as client:
+        with stages("replay") as stage:
+            for number, week in enumerate(weeks, 1):
+                _one_week(lake, stages, service, monitor, client, week)
+                stage.detail(f"{number} of {len(weeks)} weeks")
+    monitor.stop()
+
+
+def _one_week(
+    lake: rp.Lake,
+    stages: Stages,
+    service: rp.Service,
+    monitor: rp.Monitor,
+    client: ClientProcess,
+    week: datetime,
+) -> None:
+    kept = week_path(week)
+    if not lake.files.exists(kept):
+        sent = client.replay(week)
+        lake.files.put(kept, json.dumps(sent).encode())
+    arrived = week - flights.LABEL_DELAY
+    if arrived >= flights.FIRST_WEEK:
+        _labels_arrive(lake, arrived, week + flights.WEEK)
+    now = week + flights.WEEK
+    before = rp.Registry(lake).revision()
+    monitor.poll(until=now)
+    if rp.Registry(lake).revision() != before:
+        champion = rp.Registry(lake).champion(MODEL)
+        if champion is not None:
+            service.wait_for(champion.version)
+        # what the steady traffic met while the version changed
+        lake.files.put(week_path(week, "change"), json.dumps(client.figures()).encode())
+
+
+def week_path(week: datetime, kind: str = "replay") -> str:
+    """Where a week's figures are kept in the lake."""
+    return f"demo/weeks/{week:%Y-%m-%d}-{kind}.json"
+
+
+def _labels_arrive(lake: rp.Lake, week: datetime, now: datetime) -> None:
+    """The outcomes of a week's flights; a cancelled flight never gets one."""
+    labels = flights.week_rows(lake, week).select("prediction_id", "label").drop_nulls("label")
+    lake.table(f"{MODEL}__labels").append(
+        labels.with_columns(at=pl.lit(now, dtype=pl.Datetime("us"))),
+        batch_id=f"labels:{week:%Y-%m-%d}",
+    )
+
+

@@ -1,0 +1,1 @@
+"""Ray around a plain function: a cluster, parts in parallel, jobs, progress."""

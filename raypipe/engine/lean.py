@@ -1,0 +1,100 @@
+"""Makes a local Ray small: loopback only, and without three helper processes that it can miss.
+
+Measured on 2 cores with Ray 2.60, idle, before the first worker: 8 processes with 620 MB become
+5 with 325 MB, and ``ray.init`` takes 3.3 s in place of 5.2. Left out are
+
+- the autoscaler's monitor: a local Ray has nothing to scale;
+- the log monitor: it copies the workers' output to the driver, which stays quiet; kept when the
+  user debugs;
+- the API server: without the dashboard it serves only usage statistics.
+
+The two agents of the raylet stay: the raylet ends when one of them ends. Prestarted workers stay:
+without them ``init`` is shorter and the first tasks are longer by as much.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Ray's processes take these when they start. A value that the user set wins, but not the first.
+_FORCED: Mapping[str, str] = {
+    # Despite its name this is what makes every process listen on 127.0.0.1, on each system. Given
+    # _node_ip_address="127.0.0.1" alone, Ray takes the machine's outward address in its place.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+_DEFAULTS: Mapping[str, str] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about num_gpus=0
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+@contextlib.contextmanager
+def lean_start(*, debug: bool) -> Iterator[None]:
+    """Within the block ``ray.init`` starts a small cluster; after it nothing is changed.
+
+    The processes keep the environment they were started with, and pass it on to their workers.
+    Where another version of Ray has other insides, the helper processes simply start.
+    """
+    with _environment(), on_loopback(), contextlib.ExitStack() as changes:
+        import ray._private.node as node
+        import ray._private.parameter as parameter
+
+        without = (
+            {"no_monitor": True} if debug else {"no_monitor": True, "include_log_monitor": False}
+        )
+        full = parameter.RayParams
+        if without.keys() <= inspect.signature(full).parameters.keys():
+
+            def params(*args: Any, **kwargs: Any) -> Any:
+                return full(*args, **{**kwargs, **without})
+
+            changes.enter_context(_replaced(parameter, "RayParams", params))
+        if hasattr(node.Node, "start_api_server") and hasattr(node.Node, "webui_url"):
+            changes.enter_context(_replaced(node.Node, "start_api_server", _no_api_server))
+        yield
+
+
+@contextlib.contextmanager
+def on_loopback() -> Iterator[None]:
+    """Within the block Ray takes 127.0.0.1 as it is, and not for the machine's outward address."""
+    import ray._private.ray_constants as constants
+
+    # Ray reads the variable above when it is imported, which may be long past.
+    with _replaced(constants, "ENABLE_RAY_CLUSTER", False):
+        yield
+
+
+def _no_api_server(self: Any, **_: Any) -> None:
+    self._webui_url = ""
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    wanted = {**{k: v for k, v in _DEFAULTS.items() if k not in os.environ}, **_FORCED}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)

@@ -1,0 +1,11 @@
+"""Polars expressions as data: a small JSON form that is safe to store and to load.
+
+``encode`` makes it, ``decode`` checks it and builds the expression again, ``root_columns`` names
+what it reads, and ``compile_row`` turns it into a plain function of one row.
+"""
+
+from raypipe.expressions.decode import decode, root_columns
+from raypipe.expressions.encode import encode
+from raypipe.expressions.rows import RowFunction, compile_row
+
+__all__ = ["RowFunction", "compile_row", "decode", "encode", "root_columns"]

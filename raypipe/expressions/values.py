@@ -1,0 +1,141 @@
+"""Plain values in the JSON form: ``{"lit": value, "type": name}`` and ``{"list": …, "type": …}``.
+
+Types ``int`` and ``float`` are numbers that take the type of what they meet, as in polars; the
+others are exact. Times are ISO text without a zone, durations are whole microseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from raypipe.core.errors import RecipeError
+from raypipe.expressions.ops import MAX_LIST, TYPES, is_text
+
+Node = dict[str, Any]
+
+_BITS = {
+    f"{sign}int{bits}": (
+        (0, 2**bits - 1) if sign == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    )
+    for sign in ("", "u")
+    for bits in (8, 16, 32, 64)
+}
+_LIST_TYPES = ("int64", "float64", "string", "bool", "date", "datetime", "null")
+
+
+def bad(what: str, got: object = None) -> RecipeError:
+    """The error for an expression in JSON that is not one of ours."""
+    return RecipeError(
+        f"the stored expression is not valid: {what}",
+        None if got is None else repr(got)[:200],
+        "Write it again with raypipe.expressions.encode.",
+        "expression",
+    )
+
+
+def _is_int(value: Any, low: int = -(2**63), high: int = 2**63 - 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _time(kind: type[datetime] | type[date]) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if not is_text(value):
+            raise bad("a time is not ISO text", value)
+        try:
+            found = kind.fromisoformat(value)
+        except ValueError:
+            raise bad("a time is not ISO text", value) from None
+        if isinstance(found, datetime) and found.tzinfo is not None:
+            raise bad("a time has a zone", value)
+        return found
+
+    return parse
+
+
+def parse(value: Any, kind: Any) -> Any:
+    """A plain Python value from its JSON, checked against its type's name.
+
+    Raises:
+        RecipeError: the type is unknown or the value is not of it.
+    """
+    if kind == "null" and value is None:
+        return None
+    if kind in ("int", "int64") and _is_int(value):
+        return value
+    if kind in _BITS and _is_int(value, *_BITS[kind]):
+        return value
+    if kind in ("float", "float32", "float64") and _is_float(value):
+        return value
+    if kind == "string" and is_text(value):
+        return value
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    if kind == "datetime":
+        return _time(datetime)(value)
+    if kind == "date":
+        return _time(date)(value)
+    if kind == "duration" and _is_int(value):
+        try:
+            return timedelta(microseconds=value)
+        except OverflowError:
+            raise bad("a duration is too long", value) from None
+    raise bad(f"a value is not of type {kind!r}"[:100], value)
+
+
+def plain(value: Any) -> Any:
+    """The JSON of a plain Python value; the other way of ``parse``."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    return value
+
+
+def literal(node: Node) -> pl.Expr:
+    """A checked ``lit`` node as a polars expression.
+
+    Raises:
+        RecipeError: the type is unknown or the value is not of it.
+    """
+    if set(node) != {"lit", "type"}:
+        raise bad("a value has other keys than lit and type", sorted(map(str, node)))
+    kind = node["type"]
+    value = parse(node["lit"], kind)
+    if kind in ("null", "int", "float", "string", "bool", "date"):
+        return pl.lit(value)
+    return pl.lit(value, dtype=TYPES[kind])
+
+
+def list_values(node: Node) -> list[Any]:
+    """The checked values of a ``list`` node; null may stand among them.
+
+    Raises:
+        RecipeError: it is too long, of a type that a list cannot have, or a value is of another.
+    """
+    if set(node) != {"list", "type"}:
+        raise bad("a list has other keys than list and type", sorted(map(str, node)))
+    values, kind = node["list"], node["type"]
+    if not isinstance(values, list) or len(values) > MAX_LIST:
+        raise bad(f"a list is longer than {MAX_LIST} values, or is not one")
+    if kind not in _LIST_TYPES:
+        raise bad("a list cannot be of this type", kind)
+    return [None if value is None else parse(value, kind) for value in values]
+
+
+def list_literal(node: Node) -> pl.Expr:
+    """A checked ``list`` node as a polars expression.
+
+    Raises:
+        RecipeError: as ``list_values``.
+    """
+    values = list_values(node)
+    return pl.lit(pl.Series(values, dtype=TYPES.get(node["type"], pl.Null())).to_list())

@@ -1,0 +1,262 @@
+"""FittedRecipe: the same features for a table, for some rows and for one row, to the bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from raypipe.core.errors import RecipeError
+from raypipe.core.identity import canonical_json, content_hash
+from raypipe.features.columns import RAW_TYPES, InputSpec, unknown
+from raypipe.features.fit import Data, Learned, apply, collected, read_parts, schema_of, to_slots
+from raypipe.features.plan import Plan, Step, make_plan
+from raypipe.features.profile import Profile
+from raypipe.features.rows import BATCH_FROM, RowScorer
+from raypipe.features.show import fitted_html
+from raypipe.features.stored import load
+from raypipe.features.transforms import Fitted
+from raypipe.features.transforms.base import check_keys, slot, tampered
+
+VERSION = 1
+
+
+class FittedRecipe:
+    """A recipe with all that it learned. Made by ``Recipe.fit`` or ``from_json``.
+
+    ``transform``, ``rows`` and ``row`` give the same float32 bits for the same values, also after
+    a trip through JSON. A missing value is NaN in a feature, and every NaN is the same NaN.
+    """
+
+    def __init__(self, recipe: Any, plan: Plan, learned: Learned) -> None:
+        self.recipe = recipe
+        self._plan = plan
+        self._learned = learned
+        wanted = {*plan.live, *plan.label_live}
+        self._fitted: dict[int, Fitted] = {
+            step.number: step.transform.fitted(learned.states[step.number], step.schema)
+            for step in plan.steps
+            if step.number in wanted
+        }
+        self._steps, self._places = _bound(plan, self._fitted)
+        self._scorer: RowScorer | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features, in the order of the columns that every method gives."""
+        return tuple(self._places)
+
+    @property
+    def inputs(self) -> Mapping[str, InputSpec]:
+        """The raw columns that scoring needs; those that only the label needs are not among them."""
+        nullable = set(self._learned.nullable)
+        return {
+            name: InputSpec(self._plan.types[name], name in nullable) for name in self._plan.inputs
+        }
+
+    @property
+    def label(self) -> str | None:
+        """The label's name."""
+        return None if self._plan.label is None else self._plan.label[0]
+
+    @property
+    def profile(self) -> Profile:
+        """How the raw inputs were spread over the rows of the fit."""
+        return self._learned.profile
+
+    @property
+    def rows_fitted(self) -> int:
+        """How many rows the fit read."""
+        return self._learned.rows
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the fitted recipe's JSON."""
+        return content_hash(self.to_data())
+
+    def transform(self, data: Data) -> pl.DataFrame:
+        """The features of rows: one Float32 column each, in the rows' order, without nulls.
+
+        Args:
+            data: a polars frame or a scan with the columns of ``inputs``; others are ignored.
+
+        Raises:
+            RecipeError: an input is missing or of another type; ``field`` names it.
+        """
+        schema = schema_of(data)
+        for name in self._plan.inputs:
+            if name not in schema:
+                raise unknown(name, schema, "the recipe")
+        made = [self._features(part) for part in read_parts(data, self._plan.inputs)]
+        if not made:
+            return pl.DataFrame(schema=dict.fromkeys(self.feature_names, pl.Float32))
+        return pl.concat(made) if len(made) > 1 else made[0]
+
+    def _features(self, rows: pl.DataFrame) -> pl.DataFrame:
+        frame = to_slots(rows, self._plan, self._plan.inputs)
+        if rows.height == 1:
+            # polars takes a column of one row for a constant and divides by it in another way.
+            frame = pl.concat([frame, frame])
+        made = apply(frame.lazy(), self._steps, self._fitted)
+        done = collected(made.select(_feature(name, place) for name, place in self._places.items()))
+        return done.head(rows.height)
+
+    def labels(self, data: Data) -> pl.Series:
+        """The label of rows as Float32; null where it is not known.
+
+        Raises:
+            RecipeError: the recipe was fitted without a label, or a column that the label needs is
+                missing or of another type.
+        """
+        plan = self._plan
+        if plan.label is None:
+            raise RecipeError("this recipe was fitted without a label", None, None, "label")
+        schema = schema_of(data)
+        for name in plan.label_inputs:
+            if name not in schema:
+                raise unknown(name, schema, "the label")
+        steps = [step for step in plan.steps if step.number in plan.label_live]
+        made = [pl.Series(plan.label[0], [], dtype=pl.Float32)]
+        for part in read_parts(data, plan.label_inputs):
+            frame = to_slots(part, plan, plan.label_inputs)
+            done = collected(apply(frame.lazy(), steps, self._fitted))
+            values = done[slot(plan.label[1])].cast(pl.Float64).fill_nan(None)
+            made.append(values.cast(pl.Float32).alias(plan.label[0]))
+        return pl.concat(made)
+
+    def row(self, row: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        """The features of one row, without a dataframe in the way: float32, shape (features,).
+
+        Args:
+            row: a value for every column of ``inputs`` and nothing else; null is None. Integers
+                may stand for floats and ISO text for times.
+
+        Raises:
+            RecipeError: a field is missing, unknown or of a wrong type; ``field`` names it.
+        """
+        return self._rows_scorer().one(row)
+
+    def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
+        """The features of some rows: float32, shape (rows, features).
+
+        Few rows go one by one, many through polars, whichever is faster; the bits are the same.
+
+        Raises:
+            RecipeError: as ``row``.
+        """
+        scorer = self._rows_scorer()
+        if len(rows) < BATCH_FROM:
+            return scorer.some(rows)
+        frame = scorer.frame(rows)
+        return np.ascontiguousarray(self._features(frame).to_numpy(), np.float32)
+
+    def _rows_scorer(self) -> RowScorer:
+        if self._scorer is None:
+            self._scorer = RowScorer(self._plan, self._steps, self._fitted, self._places)
+        return self._scorer
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"json": self.to_json()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(type(self).from_json(state["json"]).__dict__)
+
+    def to_data(self) -> dict[str, Any]:
+        """What ``to_json`` writes, as plain values."""
+        return {
+            "kind": "raypipe.fitted_recipe",
+            "version": VERSION,
+            "recipe": self.recipe.to_data(),
+            "label": self.label,
+            "types": dict(self._plan.types),
+            "nullable": list(self._learned.nullable),
+            "states": list(self._learned.states),
+            "profile": self._learned.profile.to_data(),
+            "rows": self._learned.rows,
+        }
+
+    def to_json(self) -> str:
+        """Canonical JSON text; ``from_json`` reads it."""
+        return canonical_json(self.to_data())
+
+    @classmethod
+    def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
+        """The fitted recipe in a text that ``to_json`` wrote, or in the values of one.
+
+        Safe on a stranger's file: sizes are bounded, everything is checked, nothing is evaluated.
+
+        Raises:
+            RecipeError: the version is unknown or anything is not as this library writes it.
+        """
+        from raypipe.features.recipe import Recipe, check_version
+
+        found = load(data, "fitted recipe")
+        keys = {"kind", "version", "recipe", "label", "types", "nullable", "states", "profile"}
+        check_keys(found, {*keys, "rows"}, "fitted recipe")
+        check_version(found, "raypipe.fitted_recipe", VERSION)
+        recipe = Recipe.from_json(found["recipe"])
+        label, types, states = found["label"], found["types"], found["states"]
+        if label is not None and not isinstance(label, str):
+            raise tampered("fitted recipe", "the label is not a name", "label")
+        if not isinstance(types, Mapping) or not all(
+            isinstance(kind, str) and kind in RAW_TYPES for kind in types.values()
+        ):
+            raise tampered("fitted recipe", "the types are not raw types", "types")
+        plan = make_plan(recipe.transforms, label, types)
+        if set(plan.types) != set(types):
+            raise tampered("fitted recipe", "it names columns that nothing reads", "types")
+        if not isinstance(states, list) or len(states) != len(plan.steps):
+            raise tampered("fitted recipe", "not a state for each transform", "states")
+        nullable, rows = found["nullable"], found["rows"]
+        if not isinstance(nullable, list) or not all(name in plan.inputs for name in nullable):
+            raise tampered("fitted recipe", "nullable names what is no input", "nullable")
+        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
+            raise tampered("fitted recipe", "rows is not a whole number", "rows")
+        profile = Profile.from_json(found["profile"])
+        return cls(recipe, plan, Learned(states, profile, nullable, rows))
+
+    def __repr__(self) -> str:
+        return (
+            f"FittedRecipe({len(self.inputs)} inputs, {len(self.feature_names)} features, "
+            f"label={self.label!r}, rows={self.rows_fitted}, {self.fingerprint[:12]})"
+        )
+
+    def _repr_html_(self) -> str:
+        return fitted_html(self.feature_names, self.inputs, self.label, self.rows_fitted)
+
+
+def _feature(name: str, place: int) -> pl.Expr:
+    wide = pl.col(slot(place)).cast(pl.Float64)
+    # One NaN for null and for every NaN there is, so that equal rows are equal bytes.
+    one = pl.when(wide.is_not_nan()).then(wide).otherwise(math.nan)
+    return one.cast(pl.Float32).alias(name)
+
+
+def _bound(plan: Plan, fitted: dict[int, Fitted]) -> tuple[list[Step], dict[str, int]]:
+    """The steps that features need, each with slots for all outputs; and the features' slots."""
+    size = plan.size
+    steps: dict[int, Step] = {}
+    for step in plan.steps:
+        if step.number not in plan.live:
+            continue
+        target = dict(step.target)
+        for name in fitted[step.number].outputs:
+            if name not in target:
+                target[name] = size
+                size += 1
+        steps[step.number] = Step(step.number, step.transform, step.source, target, step.schema)
+    places: dict[str, int] = {}
+    for number, name in plan.features:
+        for feature in fitted[number].outputs if name is None else (name,):
+            if feature in places:
+                raise RecipeError(
+                    f"two transforms give the feature {feature!r}", None, "Rename one.", feature
+                )
+            places[feature] = steps[number].target[feature]
+    if not places:
+        raise RecipeError("the recipe gives no feature", None, "Add a transform.", "recipe")
+    return list(steps.values()), places

@@ -1,0 +1,218 @@
+"""Which transform reads which column: names resolved to numbered slots, once, before the fit.
+
+A pure function of the transforms, the label and the types of the raw columns. So the plan of a
+stored recipe is the plan that it was fitted with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from raypipe.core.errors import RecipeError
+from raypipe.features.columns import RAW_TYPES, unknown
+from raypipe.features.transforms import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A transform with the slots that it reads and those of its outputs known before the fit."""
+
+    number: int
+    transform: Transform
+    source: dict[str, int]
+    target: dict[str, int]
+    schema: dict[str, pl.DataType]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A recipe over raw columns of known types.
+
+    Args:
+        steps: all transforms in order.
+        raw: slot of each raw column that anything reads.
+        types: raw type of each of them.
+        size: how many slots are taken.
+        label: the label's name and slot.
+        features: step and output name of each feature; the name is None where the fit gives them.
+        live: the steps that features need.
+        label_live: the steps that the label needs.
+        inputs: the raw columns that features need.
+        label_inputs: the raw columns that the label needs.
+    """
+
+    steps: tuple[Step, ...]
+    raw: dict[str, int]
+    types: dict[str, str]
+    size: int
+    label: tuple[str, int] | None
+    features: tuple[tuple[int, str | None], ...]
+    live: tuple[int, ...]
+    label_live: tuple[int, ...]
+    inputs: tuple[str, ...]
+    label_inputs: tuple[str, ...]
+
+
+class _Builder:
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.known = types
+        self.raw: dict[str, int] = {}
+        self.env: dict[str, int] = {}
+        self.dtypes: list[pl.DataType] = []
+        self.maker: list[int | None] = []
+        self.touched: set[str] = set()
+        self.steps: list[Step] = []
+
+    def new(self, dtype: pl.DataType, maker: int | None) -> int:
+        self.dtypes.append(dtype)
+        self.maker.append(maker)
+        return len(self.dtypes) - 1
+
+    def read(self, name: str, by: str) -> int:
+        if name not in self.env:
+            if name not in self.known:
+                raise unknown(name, [*self.env, *self.known], by)
+            self.raw[name] = self.env[name] = self.new(RAW_TYPES[self.known[name]], None)
+        return self.env[name]
+
+    def add(self, transform: Transform) -> None:
+        number = len(self.steps)
+        source = {name: self.read(name, transform.kind) for name in transform.reads}
+        schema = {name: self.dtypes[place] for name, place in source.items()}
+        outputs = transform.outputs(schema)
+        for name in outputs:
+            if name in self.touched and name not in source:
+                raise RecipeError(
+                    f"{transform.kind} gives a column {name!r}, but an earlier transform gives or "
+                    "reads one of this name",
+                    None,
+                    "Give it another name, or put it first.",
+                    name,
+                )
+        target = {name: self.new(dtype, number) for name, dtype in outputs.items()}
+        self.env.update(target)
+        self.touched.update(source, target)
+        self.steps.append(Step(number, transform, source, target, schema))
+
+    def reach(self, steps: Iterable[int], slots: Iterable[int]) -> tuple[set[int], set[int]]:
+        """The steps and the slots that given steps and slots need, themselves included."""
+        found_steps, found_slots, todo = set(steps), set(slots), list(slots)
+        for number in found_steps:
+            todo += self.steps[number].source.values()
+        while todo:
+            place = todo.pop()
+            found_slots.add(place)
+            maker = self.maker[place]
+            if maker is not None and maker not in found_steps:
+                found_steps.add(maker)
+                todo += self.steps[maker].source.values()
+        return found_steps, found_slots
+
+
+def make_plan(transforms: Sequence[Transform], label: str | None, types: Mapping[str, str]) -> Plan:
+    """The plan of transforms over raw columns.
+
+    Args:
+        transforms: in order.
+        label: a raw or derived column.
+        types: raw type of each raw column there is.
+
+    Raises:
+        RecipeError: a column is unknown, of a type that a transform cannot take, or given twice;
+            the label is missing, needs a fit, or feeds a feature; a feature is not a number; or
+            there is no feature.
+    """
+    builder = _Builder(types)
+    for transform in transforms:
+        builder.add(transform)
+    marked = None if label is None else (label, builder.read(label, "the label"))
+    features = _features(builder, None if marked is None else marked[1])
+    live, slots = builder.reach({number for number, _ in features}, ())
+    label_live, label_slots = builder.reach((), [] if marked is None else [marked[1]])
+    if marked is not None:
+        _check_label(builder, marked, slots, live, label_live)
+    return Plan(
+        tuple(builder.steps),
+        builder.raw,
+        {name: types[name] for name in builder.raw},
+        len(builder.dtypes),
+        marked,
+        features,
+        tuple(sorted(live)),
+        tuple(sorted(label_live)),
+        tuple(name for name, place in builder.raw.items() if place in slots),
+        tuple(name for name, place in builder.raw.items() if place in label_slots),
+    )
+
+
+def _features(builder: _Builder, label: int | None) -> tuple[tuple[int, str | None], ...]:
+    readers: dict[int, list[Step]] = {}
+    for step in builder.steps:
+        for place in step.source.values():
+            readers.setdefault(place, []).append(step)
+    found: list[tuple[int, str | None]] = []
+    for step in builder.steps:
+        if step.transform.gives == "columns":
+            continue
+        if not step.target:
+            found.append((step.number, None))
+        for name, place in step.target.items():
+            read_by = readers.get(place, [])
+            if step.transform.gives == "loose" and (read_by or place == label):
+                continue
+            if any(name in reader.target for reader in read_by):
+                continue  # a later transform gives the same feature anew
+            _check_number(name, builder.dtypes[place])
+            found.append((step.number, name))
+    if not found:
+        raise RecipeError(
+            "the recipe gives no feature", None, "Add a transform such as select.", "recipe"
+        )
+    return tuple(found)
+
+
+def _check_number(name: str, dtype: pl.DataType) -> None:
+    if not (dtype.is_numeric() or dtype == pl.Boolean):
+        raise RecipeError(
+            f"the feature {name!r} is not a number",
+            str(dtype),
+            "Encode it: one_hot, target_encode or date_parts.",
+            name,
+        )
+
+
+def _check_label(
+    builder: _Builder,
+    label: tuple[str, int],
+    slots: set[int],
+    live: set[int],
+    label_live: set[int],
+) -> None:
+    name, place = label
+    if place in slots or builder.maker[place] in live:
+        raise RecipeError(
+            f"the label {name!r} is a feature, or feeds one",
+            None,
+            "Take it out of the transforms.",
+            name,
+        )
+    for number in label_live:
+        step = builder.steps[number]
+        if step.transform.state(step.schema) is not None:
+            raise RecipeError(
+                f"the label {name!r} comes from a transform that is fitted",
+                step.transform.kind,
+                "Use a raw column or derive.",
+                name,
+            )
+    dtype = builder.dtypes[place]
+    if not (dtype.is_numeric() or dtype == pl.Boolean):
+        raise RecipeError(
+            f"the label {name!r} is not a number or a boolean",
+            str(dtype),
+            'Derive one, such as derive(late=pl.col("delay") > 15).',
+            name,
+        )

@@ -1,0 +1,138 @@
+"""Recipe: what to make of raw columns, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from raypipe.core.errors import RecipeError
+from raypipe.core.identity import canonical_json, content_hash
+from raypipe.features.columns import types_of
+from raypipe.features.fit import Data, learn, schema_of
+from raypipe.features.fitted import FittedRecipe
+from raypipe.features.plan import make_plan
+from raypipe.features.show import recipe_html
+from raypipe.features.stored import load
+from raypipe.features.transforms import KINDS, Transform
+from raypipe.features.transforms.base import check_keys, tampered
+
+VERSION = 1
+MAX_TRANSFORMS = 10_000
+
+
+class Recipe:
+    """Transforms in order. Features are exactly what they give; no raw column enters unnamed.
+
+    Args:
+        *transforms: what ``raypipe.transforms`` makes. A transform reads raw columns and what
+            transforms before it gave; of two columns of one name, the later.
+
+    Raises:
+        RecipeError: something else than a transform was given.
+
+    Example:
+        >>> import polars as pl
+        >>> from raypipe.features import Recipe, transforms
+        >>> recipe = Recipe(transforms.select("distance"), transforms.one_hot("origin"))
+        >>> fitted = recipe.fit(pl.DataFrame({"distance": [1, 2], "origin": ["JFK", "LGA"]}))
+        >>> fitted.feature_names
+        ('distance', 'origin=JFK', 'origin=LGA')
+    """
+
+    def __init__(self, *transforms: Transform | Sequence[Transform]) -> None:
+        flat: list[Transform] = []
+        for given in transforms:
+            flat.extend([given] if isinstance(given, Transform) else given)
+        for one in flat:
+            if not isinstance(one, Transform):
+                raise RecipeError(
+                    "a recipe takes transforms",
+                    repr(one)[:100],
+                    "Use raypipe.transforms.",
+                    "recipe",
+                )
+        self.transforms: tuple[Transform, ...] = tuple(flat)
+
+    def fit(self, data: Data, label: str | None = None) -> FittedRecipe:
+        """Learns what the transforms need from rows, in as few passes as they allow.
+
+        Args:
+            data: a polars frame, or a scan, whose parts are read one at a time in order.
+            label: the column to be predicted, raw or derived: a number or a boolean. Its rows
+                that are null or NaN are left out of what is learned from the label.
+
+        Returns:
+            The fitted recipe; the same rows in the same parts give the same bits.
+
+        Raises:
+            RecipeError: a column is unknown or of a wrong type, a feature is not a number, or the
+                label is missing, is a feature, is null everywhere or the same everywhere.
+        """
+        plan = make_plan(self.transforms, label, types_of(schema_of(data)))
+        return FittedRecipe(self, plan, learn(data, plan))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the recipe's JSON: equal for equal recipes."""
+        return content_hash(self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """What ``to_json`` writes, as plain values."""
+        steps = [{"kind": one.kind, **one.to_json()} for one in self.transforms]
+        return {"kind": "raypipe.recipe", "version": VERSION, "transforms": steps}
+
+    def to_json(self) -> str:
+        """Canonical JSON text; ``from_json`` reads it."""
+        return canonical_json(self.to_data())
+
+    @classmethod
+    def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
+        """The recipe in a text that ``to_json`` wrote, or in the values of one.
+
+        Safe on a stranger's file: sizes are bounded, everything is checked, nothing is evaluated.
+
+        Raises:
+            RecipeError: the version is unknown or anything is not as this library writes it.
+        """
+        found = load(data, "recipe")
+        check_keys(found, {"kind", "version", "transforms"}, "recipe")
+        check_version(found, "raypipe.recipe", VERSION)
+        steps = found["transforms"]
+        if not isinstance(steps, list) or len(steps) > MAX_TRANSFORMS:
+            raise tampered("recipe", "transforms is not a list, or is too long", "transforms")
+        return cls(*map(_transform, steps))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.to_data() == other.to_data()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n    {one!r}," for one in self.transforms)
+        return f"Recipe({lines}\n)"
+
+    def _repr_html_(self) -> str:
+        return recipe_html(self.transforms)
+
+
+def check_version(data: Mapping[str, Any], kind: str, version: int) -> None:
+    """Refuses stored JSON of another kind or version.
+
+    Raises:
+        RecipeError: it is of another.
+    """
+    if data["kind"] != kind:
+        raise tampered("recipe", f"its kind is not {kind}", "kind")
+    if data["version"] != version or isinstance(data["version"], bool):
+        raise tampered("recipe", f"its version is not {version}", "version")
+
+
+def _transform(data: Any) -> Transform:
+    if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
+        raise tampered("recipe", "a transform has no kind", "kind")
+    settings = dict(data)
+    kind = settings.pop("kind")
+    if kind not in KINDS:
+        raise tampered("recipe", f"it has an unknown transform {kind[:50]!r}", "kind")
+    return KINDS[kind].from_json(settings)

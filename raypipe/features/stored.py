@@ -1,0 +1,41 @@
+"""Reading stored JSON: bounded in size, never evaluated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from raypipe.core.errors import RecipeError
+
+MAX_BYTES = 64 * 2**20
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def load(data: str | bytes | Mapping[str, Any], what: str) -> Any:
+    """The values in a JSON text; values given as such are taken as they are.
+
+    Raises:
+        RecipeError: the text is larger than 64 MiB, nested too deep, or is not JSON.
+    """
+    if isinstance(data, Mapping):
+        return data
+    if not isinstance(data, str | bytes) or len(data) > MAX_BYTES:
+        raise RecipeError(
+            f"this is not a stored {what}",
+            f"{type(data).__name__} of {len(data) if isinstance(data, str | bytes) else 0}",
+            f"Give the text that to_json() wrote, up to {MAX_BYTES} bytes.",
+            what,
+        )
+    try:
+        return json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as failure:
+        raise RecipeError(
+            f"this {what} is not JSON",
+            str(failure)[:200],
+            "Use the text that to_json() wrote.",
+            what,
+        ) from failure

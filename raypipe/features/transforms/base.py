@@ -1,0 +1,159 @@
+"""What a transform is: declared columns, a mergeable fit, and the same meaning for batch and row.
+
+A transform is a frozen value. It names the columns that it reads and those that it gives; it may
+learn a fitted state in one pass; and its fitted form is applied to a polars frame and to one row
+with the same bits. Columns are handed over in numbered slots, so that two columns of one name
+(before and after an imputation) never meet.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import polars as pl
+
+from raypipe.core.errors import RecipeError
+
+Json = Any
+Schema = Mapping[str, pl.DataType]
+Slots = Mapping[str, int]
+RowStep = Callable[[list[Any]], None]
+
+
+def slot(number: int) -> str:
+    """The name of a slot's column in a batch."""
+    return f"#{number}"
+
+
+class State(Protocol):
+    """What a transform gathers in one pass; the state of two parts is merged in part order."""
+
+    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
+        """Takes the rows of a part: the read columns by name, and the label as Float64 or None."""
+
+    def merge(self, other: Any) -> None:
+        """Takes the state of the part that follows."""
+
+    def finish(self) -> Json:
+        """The fitted state as JSON (finite numbers, texts, lists, objects)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted(ABC):
+    """A transform with its fitted state: what is applied."""
+
+    outputs: tuple[str, ...]
+
+    @abstractmethod
+    def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
+        """Adds the outputs' slots to a frame of slots; keeps the rows and their order."""
+
+    @abstractmethod
+    def row(self, source: Slots, target: Slots) -> RowStep:
+        """A function that does the same on a list of slots."""
+
+
+class Transform(ABC):
+    """One transform over given columns. Subclasses are frozen dataclasses of plain values."""
+
+    kind: ClassVar[str]
+    # Whether the outputs are features: always, never, or when nothing later reads them.
+    gives: ClassVar[str] = "features"
+    needs_label: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+
+    @abstractmethod
+    def outputs(self, schema: Schema) -> dict[str, pl.DataType]:
+        """The columns that later transforms may read, with their types.
+
+        Args:
+            schema: the types of the columns in ``reads``.
+
+        Raises:
+            RecipeError: a column is of a type that the transform cannot take.
+        """
+
+    def state(self, schema: Schema) -> State | None:
+        """An empty state, or None when there is nothing to learn."""
+        return None
+
+    @abstractmethod
+    def fitted(self, state: Json, schema: Schema) -> Fitted:
+        """The form that is applied.
+
+        Raises:
+            RecipeError: the state is not one that this transform's fit can give.
+        """
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Json]:
+        """The transform's own settings as JSON."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Self:
+        """The other way of ``to_json``; checks everything.
+
+        Raises:
+            RecipeError: the settings are not valid.
+        """
+
+
+def tampered(kind: str, what: str, field: str) -> RecipeError:
+    """The error for stored JSON that this library cannot have written."""
+    return RecipeError(
+        f"the stored recipe is not valid: {kind}: {what}",
+        None,
+        "Use a file that to_json() wrote.",
+        field,
+    )
+
+
+def check_keys(data: Any, keys: set[str], kind: str) -> None:
+    """Refuses stored JSON whose keys are not exactly these.
+
+    Raises:
+        RecipeError: a key is missing or unknown.
+    """
+    if not isinstance(data, Mapping) or set(data) != keys:
+        raise tampered(kind, f"it needs exactly the keys {sorted(keys)}", kind)
+
+
+def check_text(value: Any, kind: str, field: str, limit: int = 1_000) -> str:
+    """A text from stored JSON or from a caller.
+
+    Raises:
+        RecipeError: it is not a text, is empty or too long.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= limit:
+        raise RecipeError(
+            f"{kind}: {field} is not a name",
+            repr(value)[:100],
+            f"Give a text of 1 to {limit} characters.",
+            field,
+        )
+    return value
+
+
+def check_type(kind: str, column: str, dtype: pl.DataType, fine: bool, want: str) -> None:
+    """Refuses a column of a type that the transform cannot take.
+
+    Raises:
+        RecipeError: ``fine`` is false.
+    """
+    if not fine:
+        raise RecipeError(
+            f"{kind} cannot take column {column!r}", str(dtype), f"Give {want}.", column
+        )
+
+
+def is_number(value: Any) -> bool:
+    """Whether JSON holds a number (not a boolean)."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,157 @@
+"""derive: a new column from a polars expression."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import polars as pl
+
+from raypipe.core.errors import RecipeError
+from raypipe.core.identity import canonical_json
+from raypipe.expressions import compile_row, decode, encode, root_columns
+from raypipe.features.transforms.base import (
+    Fitted,
+    Json,
+    RowStep,
+    Schema,
+    Slots,
+    Transform,
+    check_keys,
+    check_text,
+    slot,
+    tampered,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Derive(Transform):
+    """A column that an expression gives, row by row.
+
+    Nulls, NaN and overflow mean what polars makes of them. The column is a feature unless a later
+    transform reads it or it is the label.
+    """
+
+    name: str
+    text: str  # canonical JSON of the expression: hashable, and one text for one expression
+    kind: ClassVar[str] = "derive"
+    gives: ClassVar[str] = "loose"
+
+    @property
+    def expression(self) -> Json:
+        """The expression in its stored form."""
+        return json.loads(self.text)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that the expression reads."""
+        return root_columns(self.expression)
+
+    def outputs(self, schema: Schema) -> dict[str, pl.DataType]:
+        """The column, of the type that polars gives it."""
+        frame = pl.LazyFrame(schema={name: schema[name] for name in self.reads} or {"#": pl.Null})
+        try:
+            found = frame.select(decode(self.expression).alias(self.name)).collect_schema()
+        except pl.exceptions.PolarsError as failure:
+            raise RecipeError(
+                f"derive cannot compute {self.name!r}", str(failure), "Fix its types.", self.name
+            ) from failure
+        return dict(found)
+
+    def fitted(self, state: Json, schema: Schema) -> Fitted:
+        """The expression itself; there is no state."""
+        if state is not None:
+            raise tampered(self.kind, "it has a state", self.name)
+        return _Derived((self.name,), self.expression, dict(schema))
+
+    def to_json(self) -> dict[str, Json]:
+        """The name and the expression."""
+        return {"name": self.name, "expression": self.expression}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Self:
+        """The transform again, its expression checked node by node."""
+        check_keys(data, {"name", "expression"}, cls.kind)
+        decode(data["expression"])
+        name = check_text(data["name"], cls.kind, "name")
+        return cls(name, canonical_json(data["expression"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived(Fitted):
+    expression: Json
+    schema: dict[str, pl.DataType]
+
+    def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
+        expr = decode(_renamed(self.expression, source))
+        return frame.with_columns(expr.alias(slot(target[self.outputs[0]])))
+
+    def row(self, source: Slots, target: Slots) -> RowStep:
+        place = target[self.outputs[0]]
+        reads = {name: source[name] for name in root_columns(self.expression)}
+        types = {name: self.schema[name] for name in reads}
+        value = compile_row(self.expression, types, reads)
+        if value is None:
+            value = _through_polars(self.outputs[0], self.expression, types, reads)
+
+        def step(slots: list[Any]) -> None:
+            slots[place] = value(slots)
+
+        return step
+
+
+def _through_polars(
+    name: str, expression: Json, types: dict[str, pl.DataType], reads: dict[str, int]
+) -> Callable[[list[Any]], Any]:
+    expr = decode(expression).alias("#")
+
+    def value(slots: list[Any]) -> Any:
+        # Two rows, not one: polars takes a column of one row for a constant, and divides by a
+        # constant in another way than by a column.
+        frame = pl.DataFrame(
+            {name: [slots[place]] * 2 for name, place in reads.items()}, schema=types
+        )
+        try:
+            return frame.select(expr)["#"][0]
+        except pl.exceptions.PolarsError as failure:
+            raise RecipeError(
+                f"derive cannot compute {name!r}", str(failure)[:500], None, name
+            ) from failure
+
+    return value
+
+
+def _renamed(data: Json, source: Slots) -> Json:
+    def walk(node: Json) -> Json:
+        if "col" in node:
+            return {"col": slot(source[node["col"]])}
+        if "args" in node:
+            return {**node, "args": [walk(child) for child in node["args"]]}
+        return node
+
+    return {**data, "expr": walk(data["expr"])}
+
+
+def derive(**expressions: pl.Expr) -> tuple[Derive, ...]:
+    """New columns from polars expressions, each from its own row alone, from left to right.
+
+    A derived column is a feature unless a later transform reads it or it is the label.
+
+    Args:
+        **expressions: the name and the expression of each column, as ``late=pl.col("delay") > 15``.
+
+    Raises:
+        RecipeError: an expression holds what cannot be stored as data, such as a Python function.
+    """
+    made = []
+    for name, expression in expressions.items():
+        try:
+            text = canonical_json(encode(expression))
+        except RecipeError as failure:
+            raise RecipeError(
+                f"derive of {name!r}: {failure.what}", failure.got, failure.act, name
+            ) from failure
+        made.append(Derive(name, text))
+    return tuple(made)

@@ -1,0 +1,164 @@
+"""one_hot: a feature for each category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+
+from raypipe.core.errors import RecipeError
+from raypipe.features.transforms.base import (
+    Fitted,
+    Json,
+    RowStep,
+    Schema,
+    Slots,
+    State,
+    Transform,
+    check_keys,
+    check_text,
+    slot,
+    tampered,
+)
+from raypipe.features.transforms.categories import (
+    Key,
+    check_category,
+    check_sorted,
+    coded,
+    shown,
+)
+
+MAX_CATEGORIES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class OneHot(Transform):
+    """A feature ``<column>=<value>`` for each category of the fit, 1 where it holds, else 0.
+
+    Categories stand in sorted order. A null, a category that the fit did not see and one that it
+    saw fewer than ``min_count`` times give 0 in all of them. An empty string is a category.
+    """
+
+    column: str
+    min_count: int
+    kind: ClassVar[str] = "one_hot"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.column,)
+
+    def outputs(self, schema: Schema) -> dict[str, pl.DataType]:
+        """None that a later transform could name: they are known after the fit."""
+        check_category(self.kind, self.column, schema[self.column])
+        return {}
+
+    def state(self, schema: Schema) -> State:
+        """A count for each category."""
+        return _Counts(self.column, self.min_count)
+
+    def fitted(self, state: Json, schema: Schema) -> Fitted:
+        """With the categories."""
+        keys = check_sorted(state, schema[self.column], self.kind, self.column)
+        if len(keys) > MAX_CATEGORIES:
+            raise tampered(self.kind, "it has too many categories", self.column)
+        names = tuple(f"{self.column}={shown(key)}" for key in keys)
+        return _Hot(names, self.column, tuple(keys), schema[self.column])
+
+    def to_json(self) -> dict[str, Json]:
+        """The settings."""
+        return {"column": self.column, "min_count": self.min_count}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Self:
+        """The transform again."""
+        check_keys(data, {"column", "min_count"}, cls.kind)
+        column = check_text(data["column"], cls.kind, "column")
+        return cls(column, _checked(data["min_count"]))
+
+
+@dataclass(slots=True)
+class _Counts:
+    column: str
+    min_count: int
+    counts: dict[Key, int] = field(default_factory=dict)
+
+    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
+        keys, codes = coded(frame[self.column].drop_nulls())
+        for key, count in zip(keys, np.bincount(codes, minlength=len(keys)), strict=True):
+            self.counts[key] = self.counts.get(key, 0) + int(count)
+
+    def merge(self, other: _Counts) -> None:
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
+
+    def finish(self) -> Json:
+        kept: list[Any] = [key for key, count in self.counts.items() if count >= self.min_count]
+        if len(kept) > MAX_CATEGORIES:
+            raise RecipeError(
+                f"one_hot of {self.column!r} would give too many features",
+                f"{len(kept)} categories",
+                f"At most {MAX_CATEGORIES}: raise min_count, or use target_encode.",
+                self.column,
+            )
+        return sorted(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hot(Fitted):
+    column: str
+    keys: tuple[Key, ...]
+    dtype: pl.DataType
+
+    def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
+        column = pl.col(slot(source[self.column]))
+        return frame.with_columns(
+            column.eq_missing(pl.lit(key, dtype=self.dtype))
+            .cast(pl.Float32)
+            .alias(slot(target[name]))
+            for key, name in zip(self.keys, self.outputs, strict=True)
+        )
+
+    def row(self, source: Slots, target: Slots) -> RowStep:
+        have = source[self.column]
+        places = [target[name] for name in self.outputs]
+        place_of = dict(zip(self.keys, places, strict=True))
+
+        def step(slots: list[Any]) -> None:
+            for place in places:
+                slots[place] = 0.0
+            place = place_of.get(slots[have])
+            if place is not None:
+                slots[place] = 1.0
+
+        return step
+
+
+def _checked(min_count: Any) -> int:
+    if not isinstance(min_count, int) or isinstance(min_count, bool) or min_count < 1:
+        raise RecipeError(
+            "min_count is not a whole number of at least 1",
+            repr(min_count)[:100],
+            None,
+            "min_count",
+        )
+    return min_count
+
+
+def one_hot(*columns: str, min_count: int = 1) -> tuple[OneHot, ...]:
+    """A feature ``<column>=<value>`` for each category of the fit, in sorted order.
+
+    Nulls and categories that the fit did not see give 0 everywhere.
+
+    Args:
+        *columns: strings, integers or booleans.
+        min_count: rows that a category needs in the fit to get a feature.
+
+    Raises:
+        RecipeError: ``min_count`` is not a whole number of at least 1.
+    """
+    least = _checked(min_count)
+    return tuple(OneHot(check_text(column, "one_hot", "column"), least) for column in columns)

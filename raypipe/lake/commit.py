@@ -1,0 +1,273 @@
+"""The one door through which a table changes: a compare-and-swap on its log.
+
+Delta's own library validates none of this: a second use of a batch id, a schema that differs, a
+removal of files that are gone already are all accepted by it, and its retries hide conflicts. So
+each try starts from a fresh look at the log, decides everything from that one view, and commits
+from it with no retry of the library's own. Who comes second decides anew.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from raypipe.core.errors import (
+    CommitConflictError,
+    ConfigError,
+    LakeAccessError,
+    SchemaError,
+    TableNotFoundError,
+)
+from raypipe.core.faults import fault_point
+from raypipe.lake.log import TableLog, our_part, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from raypipe.lake.write import WrittenFile
+
+_TRIES = 60
+_STUCK_TRIES = 5
+_LONGEST_WAIT_S = 0.5
+_ADD, _MANY = "append", "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a commit is to do.
+
+    Attributes:
+        files: files to add, which lie in the table's folder already.
+        schema: the columns and types that they have.
+        partition_by: the partition columns, when the table is made by this commit.
+        remove: ``"all"`` files, those whose names start with a prefix, or None.
+        app_id: the transaction this change is; the same one never happens twice.
+        replaces: a second change with the same ``app_id`` takes the place of the first, as long as
+            files of the first are there.
+        if_version: commit only on this newest version; -1: only if there is no table.
+        noted: what the commit keeps of itself, JSON.
+        attempt: unique to the attempt.
+        points: prefix of the fault points, for tests; None passes none.
+    """
+
+    files: tuple[WrittenFile, ...]
+    schema: Mapping[str, pl.DataType]
+    partition_by: tuple[str, ...] = ()
+    remove: str | None = None
+    app_id: str | None = None
+    replaces: bool = False
+    if_version: int | None = None
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    attempt: str = ""
+    points: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What came of a change: its version, and what that version's commit noted."""
+
+    version: int
+    noted: Mapping[str, Any]
+    applied_before: bool = False
+
+
+class SchemaMoved(Exception):  # noqa: N818
+    """The table was made by another writer, with other types, while files were written."""
+
+
+def commit(log: TableLog, change: Change) -> Committed:
+    """Makes a change once.
+
+    Raises:
+        CommitConflictError: ``if_version`` does not hold, or others came first many times.
+        SchemaMoved: the table's schema is not the one the files were written with.
+        ConfigError: the table allows no such change.
+        LakeAccessError: the log cannot be written.
+    """
+    expected, stuck = change.if_version, 0
+    for attempt in range(_TRIES):
+        table, made = _open_or_create(log, change)
+        if made and expected == -1:
+            expected = 0
+        before = _applied(log, table, change)
+        if before is not None:
+            return before
+        version = table.version()
+        if expected is not None and version != expected:
+            raise version_conflict(log, expected, version)
+        _validate(log, table, change)
+        actions, noted = _actions(log, table, change, version)
+        if not actions and change.replaces:
+            return Committed(version, noted, applied_before=True)
+        error = _try(table, change, actions, noted)
+        if error is None:
+            return Committed(version + 1, noted)
+        # The answer may have been lost on its way: whose commit is the next version?
+        theirs = log.commit_info(version + 1)
+        if theirs is not None and our_part(theirs).get("attempt") == change.attempt:
+            return Committed(version + 1, noted)
+        stuck = stuck + 1 if theirs is None and log.version() == version else 0
+        if stuck >= _STUCK_TRIES:
+            raise LakeAccessError(
+                f"table {log.name!r} cannot be committed to", str(error).split("\n", 1)[0]
+            ) from error
+        wait = min(_LONGEST_WAIT_S, 0.005 * 2 ** min(attempt, 10))
+        time.sleep(wait * random.uniform(0.2, 1.0))
+    raise CommitConflictError(
+        f"other writers of table {log.name!r} came first {_TRIES} times",
+        None,
+        "Nothing was committed. Append again with the same batch_id.",
+    )
+
+
+def version_conflict(log: TableLog, expected: int, version: int) -> CommitConflictError:
+    """The error when the newest version is not the expected one."""
+    return CommitConflictError(
+        f"table {log.name!r} is not at version {expected}",
+        f"version {version}",
+        "Nothing was committed. Read the newest version and decide again.",
+        "if_version",
+    )
+
+
+def _open_or_create(log: TableLog, change: Change) -> tuple[Any, bool]:
+    """The table as it is now, and whether it was made here just now."""
+    try:
+        return log.open(), False
+    except TableNotFoundError:
+        if change.if_version not in (None, -1):
+            raise version_conflict(log, int(change.if_version or 0), -1) from None
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        DeltaTable.create(
+            log.uri,
+            delta_schema(change.schema),
+            mode="error",
+            partition_by=list(change.partition_by) or None,
+            storage_options=log.options,
+        )
+    except (DeltaError, OSError) as error:
+        try:  # the other one of two who made it at once
+            return log.open(), False
+        except TableNotFoundError:
+            reason = str(error).split("\n", 1)[0]
+            raise LakeAccessError(f"table {log.name!r} cannot be made", reason) from error
+    return log.open(0) if change.if_version == -1 else log.open(), True
+
+
+def delta_schema(schema: Mapping[str, pl.DataType]) -> Any:
+    """The schema as deltalake wants it; without string views, which other readers refuse."""
+    from deltalake import Schema
+
+    empty = pl.DataFrame(schema=dict(schema))
+    return Schema.from_arrow(empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
+
+
+def _applied(log: TableLog, table: Any, change: Change) -> Committed | None:
+    if change.app_id is None or change.replaces:
+        return None
+    version = table.transaction_version(change.app_id)
+    if version is None:
+        return None
+    noted = our_part(log.commit_info(version))
+    return Committed(version, noted, applied_before=noted.get("attempt") != change.attempt)
+
+
+def _validate(log: TableLog, table: Any, change: Change) -> None:
+    if schema_of(table) != dict(change.schema):
+        raise SchemaMoved
+    metadata = table.metadata()
+    if change.partition_by != tuple(metadata.partition_columns):
+        raise SchemaError(
+            f"table {log.name!r} is partitioned otherwise",
+            f"{list(change.partition_by)}, but the table has {metadata.partition_columns}",
+            "Leave partition_by out, or name the table's own.",
+            "partition_by",
+        )
+    settings = metadata.configuration
+    fields = table.schema().fields
+    reason = next((key for key in settings if key.startswith("delta.constraints.")), None)
+    if change.remove and settings.get("delta.appendOnly") == "true":
+        reason = "delta.appendOnly"
+    for column in fields:
+        if not column.nullable or "delta.generationExpression" in column.metadata:
+            reason = f"column {column.name!r} (NOT NULL or generated)"
+    if reason:
+        raise ConfigError(
+            f"table {log.name!r} has a rule of another engine that would be broken here", reason
+        )
+
+
+def _actions(
+    log: TableLog, table: Any, change: Change, version: int
+) -> tuple[list[Any], dict[str, Any]]:
+    from deltalake.transaction import AddAction, RemoveAction
+
+    last = log.commit_info(version) or {}
+    # Files are read in the order of their commits, and the log keeps no other mark of that order:
+    # so this grows from commit to commit even where clocks of two machines differ.
+    stamp = max(
+        time.time_ns() // 1_000_000,
+        int(last.get("timestamp", 0)) + 1,
+        int(our_part(last).get("stamp", 0)) + 1,
+    )
+    noted = {**change.noted, "attempt": change.attempt, "stamp": stamp}
+    gone = _to_remove(table, change)
+    if change.replaces and not gone and _done_once(table, change):
+        return [], noted  # it is there under other names, since someone rewrote the files
+    actions: list[Any] = [RemoveAction(path, True, stamp, size=size) for path, size in gone]
+    actions += [
+        AddAction(f.path, f.size_bytes, dict(f.partition), stamp, True, f.stats)
+        for f in change.files
+    ]
+    return actions, noted
+
+
+def _done_once(table: Any, change: Change) -> bool:
+    return change.app_id is not None and table.transaction_version(change.app_id) is not None
+
+
+def _to_remove(table: Any, change: Change) -> list[tuple[str, int]]:
+    if change.remove is None:
+        return []
+    active = pl.DataFrame(table.get_add_actions()).select("path", "size_bytes").rows()
+    if change.remove == _MANY:
+        return active
+    return [row for row in active if row[0].startswith(change.remove)]
+
+
+def _try(
+    table: Any, change: Change, actions: list[Any], noted: Mapping[str, Any]
+) -> Exception | None:
+    from deltalake import CommitProperties, PostCommitHookProperties, Transaction
+    from deltalake.exceptions import DeltaError
+
+    # The version of the transaction is the commit's own: later it tells where to look up what
+    # the first application of a batch came to.
+    mark = [Transaction(change.app_id, table.version() + 1)] if change.app_id else None
+    if change.points:
+        fault_point(f"{change.points}:before-commit")
+    try:
+        table.create_write_transaction(
+            actions,
+            _ADD,
+            table.schema(),
+            list(change.partition_by) or None,
+            commit_properties=CommitProperties(
+                max_commit_retries=0, app_transactions=mark, custom_metadata={"raypipe": noted}
+            ),
+            post_commithook_properties=PostCommitHookProperties(
+                create_checkpoint=True, cleanup_expired_logs=False
+            ),
+        )
+    except (DeltaError, OSError) as error:
+        return error
+    if change.points:
+        fault_point(f"{change.points}:after-commit")
+    return None

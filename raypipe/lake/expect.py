@@ -1,0 +1,212 @@
+"""Expectations: what rows must be, and what happens to those that are not.
+
+All of them hold for a null value, but for ``not_null``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import polars as pl
+
+from raypipe.core.errors import ConfigError, SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+OnFail = Literal["fail", "drop", "quarantine", "warn"]
+
+__all__ = ["Expectation", "OnFail", "between", "in_set", "matches", "not_null", "that"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A rule for rows.
+
+    Attributes:
+        name: how reports and quarantined rows name it.
+        holds: a boolean expression; null counts as true.
+        on_fail: ``"fail"`` commits nothing, ``"drop"`` leaves the rows out, ``"quarantine"`` puts
+            them into the quarantine table with reasons, ``"warn"`` keeps them and logs.
+        columns: the columns it looks at.
+    """
+
+    name: str
+    holds: pl.Expr = field(compare=False)
+    on_fail: OnFail = "fail"
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.on_fail not in get_args(OnFail):
+            raise ConfigError(
+                f"expectation {self.name!r} has no such on_fail",
+                self.on_fail,
+                f"Use one of {', '.join(get_args(OnFail))}.",
+                "on_fail",
+            )
+
+    def broken(self) -> pl.Expr:
+        """True where a row breaks the rule; never null."""
+        return self.holds.fill_null(True).not_().alias(self.name)
+
+
+def not_null(*columns: str, on_fail: OnFail = "fail") -> tuple[Expectation, ...]:
+    """Every one of the columns has a value (NaN is one).
+
+    Raises:
+        ConfigError: no column is named.
+    """
+    if not columns:
+        raise ConfigError("not_null names no column", None, "Name one or more.", "columns")
+    return tuple(
+        Expectation(f"not_null({c})", pl.col(c).is_not_null(), on_fail, (c,)) for c in columns
+    )
+
+
+def between(column: str, low: Any, high: Any, on_fail: OnFail = "fail") -> Expectation:
+    """``low <= value <= high``; an end that is None is open. NaN breaks it.
+
+    Raises:
+        ConfigError: both ends are None, or low is above high.
+    """
+    if low is None and high is None:
+        raise ConfigError("between has no end", (low, high), "Give low, high or both.", "low")
+    if low is not None and high is not None and low > high:
+        raise ConfigError("between can never hold", (low, high), "Give low first.", "low")
+    value = pl.col(column)
+    holds = pl.lit(True)
+    if low is not None:
+        holds = holds & (value >= low)
+        if high is None and isinstance(low, int | float):
+            # polars orders NaN above every number: an open upper end would let it through.
+            holds = holds & value.cast(pl.Float64).is_not_nan()
+    if high is not None:
+        holds = holds & (value <= high)
+    return Expectation(f"between({column}, {low}, {high})", holds, on_fail, (column,))
+
+
+def in_set(column: str, values: Collection[Any], on_fail: OnFail = "fail") -> Expectation:
+    """The value is one of ``values``.
+
+    Raises:
+        ConfigError: no value is given, or a string instead of a collection.
+    """
+    if isinstance(values, str) or not values:
+        raise ConfigError("in_set needs a collection of values", values, None, "values")
+    items = sorted(values, key=repr)
+    shown = ", ".join(map(repr, items[:5])) + (", …" if len(items) > 5 else "")
+    return Expectation(
+        f"in_set({column}, {shown})", pl.col(column).is_in(items), on_fail, (column,)
+    )
+
+
+def matches(column: str, regex: str, on_fail: OnFail = "fail") -> Expectation:
+    """The whole string matches the regular expression (Rust syntax: no look-around).
+
+    Raises:
+        ConfigError: the expression is not one.
+    """
+    whole = f"^(?:{regex})$"
+    try:
+        pl.select(pl.lit("").str.contains(whole, strict=True))
+    except pl.exceptions.ComputeError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ConfigError(
+            "not a regular expression", f"{regex!r}: {reason}", None, "regex"
+        ) from None
+    return Expectation(
+        f"matches({column}, {regex})", pl.col(column).str.contains(whole), on_fail, (column,)
+    )
+
+
+def that(expr: pl.Expr, name: str, on_fail: OnFail = "fail") -> Expectation:
+    """Any boolean expression over the columns of one row."""
+    return Expectation(name, expr, on_fail, tuple(expr.meta.root_names()))
+
+
+def flatten(expect: Sequence[Expectation | Sequence[Expectation]]) -> tuple[Expectation, ...]:
+    """Expectations in one tuple, with names made unique.
+
+    Raises:
+        ConfigError: an item is no expectation, or two have one name.
+    """
+    found: list[Expectation] = []
+    for item in expect:
+        found.extend([item] if isinstance(item, Expectation) else item)
+    seen: set[str] = set()
+    for one in found:
+        if not isinstance(one, Expectation):
+            raise ConfigError("not an expectation", type(one).__name__, None, "expect")
+        if one.name in seen:
+            raise ConfigError(
+                "two expectations have one name", one.name, "Name one anew.", "expect"
+            )
+        seen.add(one.name)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A frame sorted by what its rows broke.
+
+    Attributes:
+        kept: the rows to be written.
+        quarantined: the rows for the quarantine table, with ``_reasons`` (a list of names).
+        dropped: how many rows are left out.
+        broken: rows that broke each expectation, in their order.
+    """
+
+    kept: pl.DataFrame
+    quarantined: pl.DataFrame
+    dropped: int
+    broken: tuple[int, ...]
+
+
+def apply(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> Split:
+    """Judges every row. A row that quarantines and drops at once is quarantined.
+
+    Raises:
+        SchemaError: an expectation needs a column that is not there, or of another type.
+    """
+    if not expect:
+        empty = frame.clear().with_columns(_reasons=pl.lit([], dtype=pl.List(pl.String)))
+        return Split(frame, empty, 0, ())
+    flags = _flags(frame, expect, source)
+    hit = {
+        action: [e.name for e in expect if e.on_fail == action] for action in ("quarantine", "drop")
+    }
+    reasons = [pl.when(pl.col(name)).then(pl.lit(name)) for name in hit["quarantine"]]
+    judged = flags.with_columns(
+        pl.any_horizontal(pl.lit(False), *hit["quarantine"]).alias("_bad"),
+        pl.any_horizontal(pl.lit(False), *hit["drop"]).alias("_gone"),
+        pl.concat_list(reasons or [pl.lit(None, pl.String)]).list.drop_nulls().alias("_reasons"),
+    )
+    bad, gone = judged["_bad"], judged["_gone"]
+    return Split(
+        frame.filter(~(bad | gone)),
+        frame.with_columns(judged["_reasons"]).filter(bad),
+        int((gone & ~bad).sum()),
+        tuple(int(flags[e.name].sum()) for e in expect),
+    )
+
+
+def _flags(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> pl.DataFrame:
+    for one in expect:
+        missing = [c for c in one.columns if c not in frame.columns]
+        if missing:
+            raise SchemaError(
+                f"expectation {one.name!r} needs column {missing[0]!r}, which {source} lacks",
+                f"columns {frame.columns}",
+                None,
+                missing[0],
+            )
+    try:
+        flags = frame.select(one.broken() for one in expect)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).split("\n", 1)[0]
+        names = [one.name for one in expect]
+        raise SchemaError(f"an expectation does not fit {source}", f"{names}: {reason}") from error
+    if flags.height != frame.height:
+        raise ConfigError("an expectation must look at each row", [e.name for e in expect])
+    return flags

@@ -1,0 +1,153 @@
+"""From data to files that lie in a table's folder, not yet in its log."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raypipe.core.errors import EmptySourceError, ExpectationError
+from raypipe.core.uris import is_local
+from raypipe.engine.parts import Where, run_parts
+from raypipe.lake.dtypes import merge_types, table_type
+from raypipe.lake.outcome import Outcome, Report
+from raypipe.lake.store import open_store
+from raypipe.lake.write import PartResult, WriteJob, WrittenFile, judge, write_part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from raypipe.lake.expect import Expectation
+    from raypipe.lake.sources import Source, SourcePart, Types
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All parts of a job together."""
+
+    results: tuple[PartResult, ...]
+
+    def _sum(self, name: str) -> int:
+        return sum(getattr(result, name) for result in self.results)
+
+    @property
+    def files(self) -> tuple[WrittenFile, ...]:
+        """The table's new files."""
+        return tuple(file for result in self.results for file in result.files)
+
+    @property
+    def quarantine_files(self) -> tuple[WrittenFile, ...]:
+        """The quarantine table's new files."""
+        return tuple(file for result in self.results for file in result.quarantine_files)
+
+    def report(self, expect: Sequence[Expectation]) -> Report:
+        """Counts of rows, and of those that broke each expectation."""
+        broken = [sum(r.broken[i] for r in self.results) for i in range(len(expect))]
+        return Report(
+            self._sum("rows_in"),
+            self._sum("rows"),
+            self._sum("quarantined"),
+            self._sum("dropped"),
+            tuple(Outcome(e.name, e.on_fail, n) for e, n in zip(expect, broken, strict=True)),
+        )
+
+
+def _types_of(part: SourcePart) -> Types:
+    return part.types()
+
+
+def infer_schema(source: Source, where: Where) -> dict[str, pl.DataType]:
+    """The schema that a first write gives a table.
+
+    Raises:
+        SchemaError: the parts do not agree, or a table cannot hold a type.
+        EmptySourceError: nothing tells the columns.
+    """
+    found = run_parts(
+        _types_of, source.parts, where="ray" if source.on_ray else where, bytes_hint=source.nbytes
+    )
+    merged: dict[str, pl.DataType] = {}
+    first = ""
+    for part, types in zip(source.parts, found, strict=True):
+        if not types:
+            continue
+        if merged:
+            merged = merge_types(merged, types, (first, part.label))
+        else:
+            merged, first = dict(types), part.label
+    if not merged:
+        raise EmptySourceError(
+            "nothing tells the columns of the new table",
+            source.parts[0].label if source.parts else "no part",
+            "Write a batch with rows first.",
+        )
+    return {name: table_type(dtype, name, first) for name, dtype in merged.items()}
+
+
+def run_job(source: Source, job: WriteJob, where: Where) -> Tally:
+    """Writes the files of every part.
+
+    Raises:
+        ExpectationError: rows broke an expectation whose ``on_fail`` is ``"fail"``.
+        SchemaError, SourceError: a part cannot be read or does not fit.
+    """
+    numbered = list(enumerate(source.parts))
+    results = run_parts(
+        partial(write_part, job),
+        numbered,
+        where="ray" if source.on_ray else where,
+        bytes_hint=source.nbytes,
+    )
+    for index, one in enumerate(job.expect):
+        counts = [(result.source, result.broken[index]) for result in results]
+        total = sum(count for _, count in counts)
+        if not total:
+            continue
+        worst = max(counts, key=lambda c: c[1])[0]
+        if one.on_fail == "fail":
+            raise ExpectationError(
+                f"expectation {one.name!r} does not hold",
+                f"{total} rows that break it, most in {worst}",
+                "Nothing was committed. Correct the data, or choose another on_fail.",
+                one.columns[0] if one.columns else None,
+            )
+        if one.on_fail == "warn":
+            logger.warning("%d rows break expectation %r, most in %s", total, one.name, worst)
+    return Tally(tuple(results))
+
+
+def _judge(job: WriteJob, part: SourcePart) -> PartResult:
+    split = judge(job, part)
+    bad = split.quarantined.height
+    rows_in = split.kept.height + bad + split.dropped
+    return PartResult(
+        part.label, rows_in, split.kept.height, bad, split.dropped, split.broken, (), ()
+    )
+
+
+def check_job(source: Source, job: WriteJob, where: Where) -> Report:
+    """Judges every part and writes nothing."""
+    place: Where = "ray" if source.on_ray else where
+    results = run_parts(partial(_judge, job), source.parts, where=place, bytes_hint=source.nbytes)
+    return Tally(tuple(results)).report(job.expect)
+
+
+def clean_up(job: WriteJob) -> None:
+    """Removes the files of an attempt that was not committed, as far as possible.
+
+    What cannot be removed now is not in any log, so no reader sees it; a vacuum takes it later.
+    """
+    for folder in (job.folder, job.quarantine_folder):
+        try:
+            store = open_store(folder, job.storage_options)
+            store.delete(path for path in store.files("") if job.attempt in path)
+            if is_local(folder) and Path(folder).is_dir() and not any(Path(folder).iterdir()):
+                Path(folder).rmdir()
+        except OSError as error:  # LakeAccessError is one
+            logger.warning("files of a failed write stay in %s: %s", folder, error)

@@ -1,0 +1,218 @@
+"""The Delta log of one table: opening it at a version, and refusing what we would read wrongly."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from raypipe.core.errors import LakeAccessError, LakeError, TableNotFoundError, VersionNotFoundError
+from raypipe.core.uris import is_local
+from raypipe.lake.store import Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_READABLE = {"timestampNtz", "deletionVectors", "columnMapping", "vacuumProtocolCheck"}
+_META = "raypipe"
+
+
+class TableLog:
+    """One table's log. Cheap to make; finding the newest version of a local table costs
+    microseconds, since only the names after the last one seen are looked for.
+    """
+
+    def __init__(self, name: str, uri: str, storage_options: Mapping[str, str] | None) -> None:
+        self.name = name
+        self.uri = uri
+        self.options = dict(storage_options) if storage_options else None
+        self._seen = -1
+        self._light: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.name, self.uri, self.options))
+
+    def version(self) -> int:
+        """The newest version.
+
+        Raises:
+            TableNotFoundError: there is no table.
+        """
+        found = self._local_version() if is_local(self.uri) else self._remote_version()
+        if found < 0:
+            raise self.not_found()
+        return found
+
+    def version_or_none(self) -> int | None:
+        """The newest version, or None when there is no table."""
+        try:
+            return self.version()
+        except TableNotFoundError:
+            return None
+
+    def transaction(self, app_id: str) -> int | None:
+        """The version of a transaction, or None when there was none or there is no table."""
+        if self.version_or_none() is None:
+            return None
+        found = self.open().transaction_version(app_id)
+        return None if found is None else int(found)
+
+    def has_transaction(self, app_id: str) -> bool:
+        """Whether a transaction was committed."""
+        return self.transaction(app_id) is not None
+
+    def not_found(self) -> TableNotFoundError:
+        """The error for a table that is not there."""
+        return TableNotFoundError(
+            f"there is no table {self.name!r}", self.uri, "Write it first with append().", "table"
+        )
+
+    def _local_version(self) -> int:
+        folder = Path(self.uri) / "_delta_log"
+        if self._seen < 0 or not (folder / f"{self._seen:020d}.json").exists():
+            # Cleaned logs start late, and a table may have been made anew: look at all names.
+            try:
+                names = [path.name for path in folder.iterdir()]
+            except (FileNotFoundError, NotADirectoryError):
+                names = []
+            except PermissionError as error:
+                raise self._denied(error) from error
+            found = [int(n[:20]) for n in names if n[:20].isdigit() and n[20:] == ".json"]
+            self._seen = max(found, default=-1)
+        else:
+            while (folder / f"{self._seen + 1:020d}.json").exists():
+                self._seen += 1
+        return self._seen
+
+    def _remote_version(self) -> int:
+        from deltalake.exceptions import TableNotFoundError as Missing
+
+        try:
+            if self._light is None:
+                self._light = self._open(None, without_files=True)
+            else:
+                self._light.update_incremental()
+        except Missing:
+            self._light = None
+            return -1
+        return int(self._light.version())
+
+    def open(self, version: int | None = None) -> Any:
+        """The ``DeltaTable`` at a version, the newest one by default.
+
+        Raises:
+            TableNotFoundError: there is no table.
+            VersionNotFoundError: the table has no such version, or its log was cleaned.
+            LakeError: the table uses a feature that would be read wrongly here.
+        """
+        from deltalake.exceptions import DeltaError
+        from deltalake.exceptions import TableNotFoundError as Missing
+
+        newest = None
+        if version is not None:
+            newest = self.version()
+            if not 0 <= version <= newest:
+                raise self.no_version(version, newest)
+        try:
+            table = self._open(version)
+        except Missing:
+            raise self.not_found() from None
+        except DeltaError as error:
+            if version is None:
+                raise LakeError("the table's log cannot be read", f"{self.uri}: {error}") from error
+            raise self.no_version(version, newest) from error
+        self._refuse_unreadable(table)
+        return table
+
+    def _open(self, version: int | None, **settings: Any) -> Any:
+        from deltalake import DeltaTable
+
+        try:
+            return DeltaTable(self.uri, version=version, storage_options=self.options, **settings)
+        except OSError as error:
+            raise self._denied(error) from error
+
+    def _denied(self, error: Exception) -> LakeAccessError:
+        reason = str(error).split("\n", 1)[0]
+        return LakeAccessError(f"table {self.name!r} cannot be reached", f"{self.uri}: {reason}")
+
+    def no_version(self, version: object, newest: int | None) -> VersionNotFoundError:
+        """The error for a version that is not there."""
+        return VersionNotFoundError(
+            f"table {self.name!r} has no such version",
+            version,
+            f"Its newest is {newest}.",
+            "version",
+        )
+
+    def at_time(self, when: datetime) -> int:
+        """The version that was newest at a time (a naive one is UTC).
+
+        Raises:
+            TableNotFoundError: there is no table.
+            VersionNotFoundError: the table is younger than that.
+        """
+        limit = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+        newest = self.version()
+        for info in self.open().history():
+            if info["timestamp"] <= limit:
+                return int(info["version"])
+        raise self.no_version(when.isoformat(), newest)
+
+    def _refuse_unreadable(self, table: Any) -> None:
+        protocol = table.protocol()
+        features = set(protocol.reader_features or ())
+        settings = table.metadata().configuration
+        foreign = features - _READABLE
+        mapped = settings.get("delta.columnMapping.mode", "none") != "none"
+        deleted = "deletionVectors" in features and _has_deletion_vectors(table)
+        bad = (
+            f"reader features {sorted(foreign)}"
+            if foreign
+            else "column mapping"
+            if mapped
+            else "deletion vectors"
+            if deleted
+            else None
+        )
+        if bad:
+            raise LakeError(
+                f"table {self.name!r} would be read wrongly",
+                bad,
+                "Rewrite it without that feature with the engine that made it.",
+            )
+
+    def commit_info(self, version: int) -> dict[str, Any] | None:
+        """What the commit of a version says of itself; None when its log file was cleaned away."""
+        store: Store = open_store(self.uri, self.options)
+        path = f"_delta_log/{version:020d}.json"
+        if not store.exists(path):
+            return None
+        for line in store.get(path).splitlines():
+            action = json.loads(line)
+            if "commitInfo" in action:
+                info: dict[str, Any] = action["commitInfo"]
+                return info
+        return {}
+
+
+def _has_deletion_vectors(table: Any) -> bool:
+    return pl.DataFrame(table.deletion_vectors()).height > 0
+
+
+def our_part(info: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What raypipe itself noted in a commit; empty for a commit of another engine."""
+    noted = (info or {}).get(_META)
+    return dict(noted) if isinstance(noted, dict) else {}
+
+
+def schema_of(table: Any) -> dict[str, pl.DataType]:
+    """Columns and polars types of an open table."""
+    import pyarrow as pa
+
+    empty = pl.from_arrow(pa.schema(table.schema().to_arrow()).empty_table())
+    assert isinstance(empty, pl.DataFrame)
+    return dict(empty.schema)

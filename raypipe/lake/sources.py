@@ -1,0 +1,220 @@
+"""What may be written to a table, cut into parts that travel to whoever reads them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from raypipe.core.errors import ConfigError, SourceNotFoundError
+from raypipe.core.scan import Scan, ScanPart
+from raypipe.lake.readers import file_types, format_of, read_file
+
+if TYPE_CHECKING:
+    import ray
+
+Types = Mapping[str, pl.DataType]
+_FRAME_PART_BYTES = 256 * 1024**2
+
+
+class SourcePart(Protocol):
+    """A piece of a source; it pickles, small unless the rows are already here."""
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be read, as far as known."""
+
+    def types(self) -> Types:
+        """Columns and types, for a first write."""
+
+    def read(self, types: Types | None) -> pl.DataFrame:
+        """The rows; ``types`` tells a text format which columns are strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FilePart:
+    """One file."""
+
+    label: str
+    nbytes: int
+
+    def types(self) -> Types:
+        return file_types(self.label)
+
+    def read(self, types: Types | None) -> pl.DataFrame:
+        return read_file(self.label, types)
+
+
+@dataclass(frozen=True, slots=True)
+class _FramePart:
+    """Rows that are in memory here."""
+
+    frame: pl.DataFrame
+    label: str
+
+    @property
+    def nbytes(self) -> int:
+        return 0  # they are read already: sending them away would be the work
+
+    def types(self) -> Types:
+        return dict(self.frame.schema)
+
+    def read(self, types: Types | None) -> pl.DataFrame:
+        return self.frame
+
+
+@dataclass(frozen=True, slots=True)
+class _BlockPart:
+    """One block of a Ray dataset, which stays in the object store until a task reads it."""
+
+    ref: Any
+    label: str
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+    def types(self) -> Types:
+        return dict(self.read(None).schema)
+
+    def read(self, types: Types | None) -> pl.DataFrame:
+        import ray
+
+        return as_frame(ray.get(self.ref))
+
+
+@dataclass(frozen=True, slots=True)
+class _PinnedPart:
+    """One part of a snapshot: table to table."""
+
+    part: ScanPart
+    columns: Types
+    label: str
+
+    @property
+    def nbytes(self) -> int:
+        return int(getattr(self.part, "nbytes", 0))
+
+    def types(self) -> Types:
+        return self.columns
+
+    def read(self, types: Types | None) -> pl.DataFrame:
+        return self.part.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Parts, and what is known of them together.
+
+    Attributes:
+        parts: the pieces, in a fixed order.
+        on_ray: the rows lie in Ray's object store and must be read there.
+    """
+
+    parts: tuple[SourcePart, ...]
+    on_ray: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be read in all, as far as known."""
+        return sum(part.nbytes for part in self.parts)
+
+
+def resolve(data: object) -> Source:
+    """Cuts data into parts without reading a file.
+
+    Args:
+        data: a path, a glob or a list of these; a polars frame; an object with an Arrow stream; a
+            ``ray.data.Dataset``; a snapshot or another ``Scan``.
+
+    Raises:
+        SourceNotFoundError: a path does not exist or a glob matches nothing.
+        ConfigError: the data is none of these, or a file's name does not tell its format.
+    """
+    if isinstance(data, str | os.PathLike):
+        return Source(_files([os.fspath(data)]))
+    if isinstance(data, list | tuple) and data and all(isinstance(d, str | Path) for d in data):
+        return Source(_files([os.fspath(d) for d in data]))
+    if isinstance(data, pl.LazyFrame):
+        return Source(_frames(data.collect()))
+    if isinstance(data, pl.DataFrame):
+        return Source(_frames(data))
+    if isinstance(data, Scan):
+        schema = dict(data.schema)
+        return Source(
+            tuple(
+                _PinnedPart(part, schema, f"part {i} of {type(data).__name__}")
+                for i, part in enumerate(data.parts())
+            )
+        )
+    if type(data).__module__.startswith("ray.data"):
+        return Source(_blocks(data), on_ray=True)
+    if hasattr(data, "__arrow_c_stream__"):
+        return Source(_frames(as_frame(data)))
+    raise ConfigError(
+        "this cannot be written to a table",
+        type(data).__name__,
+        "Pass a path, a glob, a list of paths, a polars frame, an Arrow table, a ray.data.Dataset "
+        "or a Snapshot.",
+        "data",
+    )
+
+
+def as_frame(data: object) -> pl.DataFrame:
+    """An object with an Arrow stream as a frame."""
+    return pl.DataFrame(data)
+
+
+def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:
+    found: list[str] = []
+    for path in paths:
+        if "://" in path and not path.startswith("file://"):
+            raise ConfigError(
+                "source files are read from a folder that all workers see",
+                path.split("?", 1)[0],
+                "Read this one with ray.data or polars and pass what comes of it.",
+                "data",
+            )
+        found.extend(_expand(path.removeprefix("file://")))
+    for path in found:
+        format_of(path)
+    return tuple(_FilePart(path, Path(path).stat().st_size) for path in found)
+
+
+def _expand(path: str) -> list[str]:
+    if Path(path).is_file():
+        return [str(Path(path).absolute())]
+    act = "Check the path; a relative one starts at the working folder."
+    if Path(path).is_dir():
+        raise SourceNotFoundError(
+            "a folder is not a source", path, f"Use {path}/*.csv or the like."
+        )
+    if not glob.has_magic(path):
+        raise SourceNotFoundError("no such file", path, act, "data")
+    matches = sorted(str(Path(p).absolute()) for p in glob.iglob(path, recursive=True))  # noqa: PTH207
+    files = [match for match in matches if Path(match).is_file()]
+    if not files:
+        raise SourceNotFoundError("no file matches", path, act, "data")
+    return files
+
+
+def _frames(frame: pl.DataFrame) -> tuple[SourcePart, ...]:
+    pieces = max(1, -(-int(frame.estimated_size()) // _FRAME_PART_BYTES))
+    rows = max(1, -(-frame.height // pieces))
+    return tuple(_FramePart(piece, "the frame") for piece in frame.iter_slices(rows)) or (
+        _FramePart(frame, "the frame"),
+    )
+
+
+def _blocks(dataset: ray.data.Dataset) -> tuple[SourcePart, ...]:
+    refs = dataset.to_arrow_refs()
+    return tuple(_BlockPart(ref, f"block {i} of the dataset") for i, ref in enumerate(refs))

@@ -1,0 +1,215 @@
+"""The fused function of a write: read a part, judge its rows, write them, tell what was written."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import polars as pl
+
+from raypipe.core.errors import ConfigError, EmptySourceError, LakeAccessError
+from raypipe.core.uris import is_local, join
+from raypipe.lake.dtypes import conform
+from raypipe.lake.expect import Expectation, Split, apply
+from raypipe.lake.stats import delta_stats
+from raypipe.lake.store import open_store, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from raypipe.lake.sources import SourcePart
+
+REASONS, BATCH = "_reasons", "_batch"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that lies in a table's folder and is not in its log yet.
+
+    Attributes:
+        path: relative to the table's folder.
+        size_bytes: its size.
+        stats: Delta's statistics as JSON.
+        partition: values of the partition columns in Delta's text form.
+    """
+
+    path: str
+    size_bytes: int
+    stats: str
+    partition: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteJob:
+    """What every part of one attempt to write needs to know; it pickles.
+
+    Attributes:
+        folder: the table's folder or URI.
+        quarantine_folder: the same of its quarantine table.
+        storage_options: of the object store.
+        schema: the table's columns and types.
+        expect: the expectations.
+        attempt: unique to this attempt, so that two writers never touch each other's files, and
+            the same for a part that runs twice, so that it replaces its own.
+        batch: the value of ``_batch`` in quarantined rows.
+        quarantine_prefix: how names of this batch's quarantine files start.
+        partition_by: the partition columns.
+        allow_empty: whether a part without a row is fine.
+    """
+
+    folder: str
+    quarantine_folder: str
+    storage_options: Mapping[str, str] | None
+    schema: Mapping[str, pl.DataType]
+    expect: tuple[Expectation, ...]
+    attempt: str
+    batch: str
+    quarantine_prefix: str
+    partition_by: tuple[str, ...]
+    allow_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What one part came to. ``broken`` counts rows by expectation, in their order."""
+
+    source: str
+    rows_in: int
+    rows: int
+    quarantined: int
+    dropped: int
+    broken: tuple[int, ...]
+    files: tuple[WrittenFile, ...]
+    quarantine_files: tuple[WrittenFile, ...]
+
+
+def judge(job: WriteJob, part: SourcePart) -> Split:
+    """Reads a part, brings it to the table's types and judges its rows.
+
+    Raises:
+        EmptySourceError: the part has no row, and the job does not allow that.
+    """
+    frame = part.read(job.schema)
+    if frame.height == 0:
+        if not job.allow_empty:
+            raise EmptySourceError(
+                "a source holds no row", part.label, "Leave it out, or pass allow_empty=True."
+            )
+        # A header alone says nothing of types, and an empty file not even of columns.
+        frame = pl.DataFrame(schema=dict(job.schema))
+    return apply(conform(frame, job.schema, part.label), job.expect, part.label)
+
+
+def write_part(job: WriteJob, numbered: tuple[int, SourcePart]) -> PartResult:
+    """Runs in a worker or here: one part from its source to its files.
+
+    Nothing is written when a row breaks an expectation that fails the whole write.
+    """
+    number, part = numbered
+    split = judge(job, part)
+    quarantined = split.quarantined.height
+    fatal = any(n and e.on_fail == "fail" for n, e in zip(split.broken, job.expect, strict=False))
+    name = f"{job.attempt}-{number:05d}"
+    files: tuple[WrittenFile, ...] = ()
+    bad: tuple[WrittenFile, ...] = ()
+    if split.kept.height and not fatal:
+        files = tuple(_write(job, job.folder, split.kept, name))
+    if quarantined and not fatal:
+        rows = split.quarantined.with_columns(pl.lit(job.batch).alias(BATCH))
+        target = f"{job.quarantine_prefix}{name}.parquet"
+        bad = (_write_file(job, job.quarantine_folder, rows, target, ()),)
+    rows_in = split.kept.height + quarantined + split.dropped
+    return PartResult(
+        source=part.label,
+        rows_in=rows_in,
+        rows=split.kept.height,
+        quarantined=quarantined,
+        dropped=split.dropped,
+        broken=split.broken,
+        files=files,
+        quarantine_files=bad,
+    )
+
+
+def _write(job: WriteJob, folder: str, frame: pl.DataFrame, name: str) -> Iterator[WrittenFile]:
+    if not job.partition_by:
+        yield _write_file(job, folder, frame, f"part-{name}.parquet", ())
+        return
+    groups = frame.partition_by(list(job.partition_by), as_dict=True, include_key=False)
+    for key, rows in groups.items():
+        values = tuple(
+            (column, partition_text(value, job.schema[column]))
+            for column, value in zip(job.partition_by, key, strict=True)
+        )
+        place = "/".join(
+            f"{column}={'__HIVE_DEFAULT_PARTITION__' if v is None else quote(v, safe=' ')}"
+            for column, v in values
+        )
+        yield _write_file(job, folder, rows, f"{place}/part-{name}.parquet", values)
+
+
+def partition_text(value: Any, dtype: pl.DataType) -> str | None:
+    """A partition value as the Delta protocol spells it.
+
+    Raises:
+        ConfigError: an empty string, which Delta cannot tell from null.
+    """
+    if value is None:
+        return None
+    if value == "":
+        raise ConfigError(
+            "a partition value is an empty string, which a Delta table keeps as null",
+            None,
+            "Replace it before writing, or do not partition by this column.",
+            "partition_by",
+        )
+    if isinstance(dtype, pl.Datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S.%f}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _write_file(
+    job: WriteJob,
+    folder: str,
+    frame: pl.DataFrame,
+    path: str,
+    partition: tuple[tuple[str, str | None], ...],
+) -> WrittenFile:
+    if is_local(folder):
+        size = _write_local(Path(folder) / path, frame)
+    else:
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd", statistics=True)
+        data = buffer.getvalue()
+        open_store(folder, job.storage_options).put(path, data)
+        size = len(data)
+    return WrittenFile(path, size, delta_stats(frame), partition)
+
+
+def _write_local(target: Path, frame: pl.DataFrame) -> int:
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(temporary, compression="zstd", statistics=True)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        temporary.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        if target.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+        raise LakeAccessError(
+            f"a file of the table cannot be written ({error.strerror or error})", str(target)
+        ) from error
+    return size
+
+
+def locate(folder: str, path: str) -> str:
+    """Where a file of a table lies."""
+    return str(Path(folder) / path) if is_local(folder) else join(folder, path)

@@ -1,0 +1,282 @@
+"""A write from its start to its commit: rows and refused rows in one unit of work."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from raypipe.core.errors import CommitConflictError, ConfigError, RaypipeError, SchemaError
+from raypipe.core.faults import fault_point
+from raypipe.core.identity import canonical_json
+from raypipe.lake.commit import Change, Committed, SchemaMoved, commit, version_conflict
+from raypipe.lake.job import Tally, check_job, clean_up, infer_schema, run_job
+from raypipe.lake.log import TableLog, our_part, schema_of
+from raypipe.lake.outcome import Commit, Report
+from raypipe.lake.sources import Source, resolve
+from raypipe.lake.store import check_writable
+from raypipe.lake.write import BATCH, REASONS, WriteJob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from raypipe.engine.parts import Where
+    from raypipe.lake.expect import Expectation
+
+QUARANTINE = "__quarantine"
+_SOURCES_NOTED = 100
+_SCHEMA_TRIES = 3
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one call of ``append`` or ``overwrite`` asks for."""
+
+    kind: str
+    batch_id: str | None
+    if_version: int | None
+    allow_empty: bool
+    where: Where
+    metadata: Mapping[str, Any]
+    attempt: str
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        batch_id: str | None,
+        if_version: int | None,
+        allow_empty: bool,
+        where: Where,
+        metadata: Mapping[str, Any] | None,
+    ) -> Ask:
+        """A checked request, with a name of its own.
+
+        Raises:
+            ConfigError: the batch id or the metadata is not usable.
+        """
+        if batch_id is not None:
+            app_id(batch_id)
+        noted = dict(metadata or {})
+        try:
+            canonical_json(noted)
+        except (TypeError, ValueError) as error:
+            raise ConfigError("metadata must be JSON", str(error), None, "metadata") from error
+        return cls(
+            kind=kind,
+            batch_id=batch_id,
+            if_version=if_version,
+            allow_empty=allow_empty,
+            where=where,
+            metadata=noted,
+            attempt=uuid.uuid4().hex,
+        )
+
+    @property
+    def app_id(self) -> str | None:
+        """The transaction id in the Delta log."""
+        return None if self.batch_id is None else app_id(self.batch_id)
+
+    @property
+    def batch(self) -> str:
+        """What quarantined rows carry as their batch."""
+        return self.batch_id if self.batch_id is not None else f"auto-{self.attempt}"
+
+    @property
+    def quarantine_prefix(self) -> str:
+        """How the names of the batch's quarantine files start, in every attempt."""
+        return f"batch-{hashlib.sha256(self.batch.encode()).hexdigest()[:24]}-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """The table as a write finds it."""
+
+    version: int
+    schema: dict[str, pl.DataType] | None
+    partition_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes to one table and its quarantine table."""
+
+    root: str
+    log: TableLog
+    quarantine: TableLog
+    expect: tuple[Expectation, ...]
+    partition_by: tuple[str, ...]
+
+    def write(self, data: object, ask: Ask) -> Commit:
+        """Does what is asked, once."""
+        check_writable(self.root)
+        now = self._now()
+        if now.schema is not None and ask.app_id is not None:
+            applied = self.log.transaction(ask.app_id)
+            if applied is not None:
+                noted = our_part(self.log.commit_info(applied))
+                return self._result(Committed(applied, noted, applied_before=True))
+        if ask.if_version is not None and ask.if_version != now.version:
+            raise version_conflict(self.log, ask.if_version, now.version)
+        source = resolve(data)
+        for _ in range(_SCHEMA_TRIES):
+            job = self._job(ask, source, now)
+            try:
+                tally = run_job(source, job, ask.where)
+                fault_point("lake:after-files")
+            except BaseException:
+                clean_up(job)
+                raise
+            try:
+                return self._commit(ask, job, tally, source)
+            except SchemaMoved:
+                now = self._now()  # another writer made the table meanwhile: fit its types
+        raise CommitConflictError(f"table {self.log.name!r} changes its schema again and again")
+
+    def check(self, data: object, where: Where) -> Report:
+        """Judges data and writes nothing."""
+        source = resolve(data)
+        ask = Ask.of("check", None, None, True, where, None)
+        return check_job(source, self._job(ask, source, self._now()), where)
+
+    def _now(self) -> _Now:
+        if self.log.version_or_none() is None:
+            return _Now(-1, None, self.partition_by)
+        table = self.log.open()
+        own = tuple(table.metadata().partition_columns)
+        return _Now(int(table.version()), schema_of(table), self.partition_by or own)
+
+    def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
+        schema = now.schema or self._first_schema(source, ask.where)
+        for name in now.partition_by:
+            dtype = schema.get(name)
+            if dtype is None or dtype.is_float() or dtype.is_nested():
+                raise SchemaError(
+                    f"table {self.log.name!r} cannot be partitioned by {name!r}",
+                    "no such column" if dtype is None else str(dtype),
+                    "Use a column of whole numbers, strings, dates, times or booleans.",
+                    name,
+                )
+        return WriteJob(
+            folder=self.log.uri,
+            quarantine_folder=self.quarantine.uri,
+            storage_options=self.log.options,
+            schema=schema,
+            expect=self.expect,
+            attempt=ask.attempt,
+            batch=ask.batch,
+            quarantine_prefix=ask.quarantine_prefix,
+            partition_by=now.partition_by,
+            allow_empty=ask.allow_empty,
+        )
+
+    def _first_schema(self, source: Source, where: Where) -> dict[str, pl.DataType]:
+        schema = infer_schema(source, where)
+        reserved = [name for name in (REASONS, BATCH) if name in schema]
+        if reserved:
+            raise SchemaError(
+                "a column has a name that the quarantine table needs",
+                reserved[0],
+                "Rename it.",
+                reserved[0],
+            )
+        return schema
+
+    def _commit(self, ask: Ask, job: WriteJob, tally: Tally, source: Source) -> Commit:
+        change = Change(
+            files=tally.files,
+            schema=job.schema,
+            partition_by=job.partition_by,
+            remove="all" if ask.kind == "overwrite" else None,
+            app_id=ask.app_id,
+            if_version=ask.if_version,
+            noted=self._noted(ask, tally.report(self.expect), source),
+            attempt=ask.attempt,
+            points="lake",
+        )
+        try:
+            self._commit_quarantine(ask, job, tally)
+            done = commit(self.log, change)
+        except (CommitConflictError, SchemaError, ConfigError, SchemaMoved):
+            # These say for certain that nothing was committed to the table itself.
+            self._withdraw_quarantine(ask, job)
+            clean_up(job)
+            raise
+        if done.applied_before:
+            clean_up(job)
+        return self._result(done)
+
+    @staticmethod
+    def _noted(ask: Ask, report: Report, source: Source) -> dict[str, Any]:
+        return {
+            "kind": ask.kind,
+            "batch_id": ask.batch_id,
+            "rows": report.rows,
+            "rows_in": report.rows_in,
+            "quarantined": report.quarantined,
+            "dropped": report.dropped,
+            "warned": sum(o.failed for o in report.outcomes if o.on_fail == "warn"),
+            "metadata": dict(ask.metadata),
+            "sources": [part.label for part in source.parts[:_SOURCES_NOTED]],
+        }
+
+    def _commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> None:
+        """Before the data: what a kill between the two leaves, the retry replaces."""
+        stale = ask.app_id is not None and self.quarantine.has_transaction(ask.app_id)
+        if not tally.quarantine_files and not stale:
+            return
+        self._replace_quarantined(ask, job, tally)
+        fault_point("lake:after-quarantine")
+
+    def _replace_quarantined(self, ask: Ask, job: WriteJob, tally: Tally | None) -> None:
+        commit(
+            self.quarantine,
+            Change(
+                files=tally.quarantine_files if tally else (),
+                schema={**job.schema, REASONS: pl.List(pl.String), BATCH: pl.String()},
+                remove=ask.quarantine_prefix,
+                app_id=ask.app_id,
+                replaces=True,
+                noted={"kind": "quarantine", "batch_id": ask.batch_id},
+                attempt=ask.attempt,
+            ),
+        )
+
+    def _withdraw_quarantine(self, ask: Ask, job: WriteJob) -> None:
+        if self.quarantine.version_or_none() is None:
+            return
+        try:
+            # Another writer may have brought the same batch to its end: then they are its rows.
+            if ask.app_id is None or not self.log.has_transaction(ask.app_id):
+                self._replace_quarantined(ask, job, None)
+        except RaypipeError as error:
+            logger.warning("rows of %r stay in quarantine uncommitted: %s", ask.batch, error)
+
+    def _result(self, done: Committed) -> Commit:
+        names = ("rows", "quarantined", "dropped", "rows_in", "warned")
+        counts = {name: int(done.noted.get(name, 0)) for name in names}
+        return Commit(
+            table=self.log.name,
+            version=done.version,
+            applied_before=done.applied_before,
+            **counts,
+        )
+
+
+def app_id(batch_id: str) -> str:
+    """The Delta transaction id of a batch.
+
+    Raises:
+        ConfigError: it is not a string of 1 to 500 characters.
+    """
+    if not isinstance(batch_id, str) or not 0 < len(batch_id) <= 500:
+        raise ConfigError(
+            "a batch id is a string of 1 to 500 characters", batch_id, None, "batch_id"
+        )
+    return f"batch:{batch_id}"

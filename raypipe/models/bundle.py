@@ -1,0 +1,147 @@
+"""A model with all that it needs to be used, checked and rebuilt: five files, no pickle.
+
+``model.ubj`` (XGBoost), ``recipe.json`` (the fitted recipe), ``signature.json`` (inputs and outputs),
+``profile.json`` (the training data's reference profile) and ``manifest.json`` (what it was made of,
+with the hashes of the other four).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raypipe.core.errors import IntegrityError
+from raypipe.core.identity import bytes_hash, canonical_json
+from raypipe.features import FittedRecipe
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xgboost
+
+    from raypipe.features.profile import Profile
+
+FORMAT = 1
+FILES = ("model.ubj", "recipe.json", "signature.json", "profile.json")
+MANIFEST = "manifest.json"
+
+
+class ModelBundle:
+    """A trained model, its fitted recipe and its manifest.
+
+    Immutable. Two bundles with equal ``content_hash`` hold the same booster, byte for byte.
+
+    Attributes:
+        model: the booster as UBJ bytes.
+        recipe: turns raw rows into the booster's features.
+        manifest: what it was made of; plain JSON.
+    """
+
+    def __init__(self, model: bytes, recipe: FittedRecipe, manifest: Mapping[str, Any]) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.manifest = {**manifest, "format": FORMAT}
+        self.manifest["files"] = {
+            name: bytes_hash(data) for name, data in self._payload().items()
+        }
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of ``model.ubj``."""
+        return bytes_hash(self.model)
+
+    @property
+    def profile(self) -> Profile:
+        """The reference profile of the training data's raw inputs."""
+        return self.recipe.profile
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """Inputs (name, type, whether null is accepted) and the output, as served."""
+        return {
+            "inputs": [
+                {"name": name, "type": spec.dtype, "nullable": spec.nullable}
+                for name, spec in self.recipe.inputs.items()
+            ],
+            "output": {"name": "score", "type": "float64"},
+        }
+
+    @cached_property
+    def booster(self) -> xgboost.Booster:
+        """The plain XGBoost booster."""
+        import xgboost
+
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(self.model))
+        return booster
+
+    def predict(
+        self, data: pl.DataFrame | pl.LazyFrame | Sequence[Mapping[str, Any]]
+    ) -> npt.NDArray[np.float64]:
+        """Scores of raw rows, in their order: the probability of the label.
+
+        A row gives the same bits alone, in a list, or in a frame.
+
+        Args:
+            data: a frame with the recipe's inputs, or rows as mappings.
+
+        Raises:
+            RecipeError: an input is missing, unknown or of a type that the recipe cannot take.
+        """
+        if isinstance(data, Sequence):
+            return self.predict_features(self.recipe.rows(data))
+        return self.predict_features(self.recipe.transform(data).to_numpy())
+
+    def predict_features(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Scores of rows that the recipe has already transformed (float32, n by features)."""
+        if not len(matrix):
+            return np.empty(0, dtype=np.float64)
+        rows = np.ascontiguousarray(matrix, dtype=np.float32)
+        return np.asarray(self.booster.inplace_predict(rows), dtype=np.float64)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The five files by name; equal bundles give equal bytes."""
+        return {**self._payload(), MANIFEST: canonical_json(self.manifest).encode()}
+
+    @classmethod
+    def from_files(cls, read: Callable[[str], bytes]) -> ModelBundle:
+        """A bundle from its files, each held against its hash in the manifest.
+
+        Raises:
+            IntegrityError: a file's bytes are not those that the manifest names, or the manifest
+                is of a format this release does not know.
+            RecipeError: the recipe is of a format that this release does not know.
+        """
+        manifest = json.loads(read(MANIFEST))
+        if manifest.get("format") != FORMAT:
+            raise IntegrityError(
+                "the manifest's format is unknown",
+                manifest.get("format"),
+                f"This release reads format {FORMAT}; use the release that wrote it.",
+            )
+        files = {name: read(name) for name in FILES}
+        for name, data in files.items():
+            if bytes_hash(data) != manifest["files"].get(name):
+                raise IntegrityError(
+                    f"{name} is not the file that was registered",
+                    f"SHA-256 {bytes_hash(data)}",
+                    "Restore it from a backup, or reproduce the version.",
+                )
+        recipe = FittedRecipe.from_json(files["recipe.json"].decode())
+        return cls(files["model.ubj"], recipe, manifest)
+
+    def _payload(self) -> dict[str, bytes]:
+        return {
+            "model.ubj": self.model,
+            "recipe.json": self.recipe.to_json().encode(),
+            "signature.json": canonical_json(self.signature).encode(),
+            "profile.json": self.recipe.profile.to_json().encode(),
+        }
+
+    def __repr__(self) -> str:
+        inputs, features = len(self.recipe.inputs), len(self.recipe.feature_names)
+        return f"ModelBundle({self.content_hash[:12]}, {inputs} inputs, {features} features)"

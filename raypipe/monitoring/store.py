@@ -1,0 +1,111 @@
+"""Where a monitor's memory lies: the drift table holds figures and state, in one commit a window.
+
+So a monitor that is killed at any point goes on from the last whole window, and a window that is
+processed again commits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from raypipe.core.times import utc_now
+from raypipe.monitoring.figures import FIGURES_SCHEMA, Alert, WindowFigures, figures_frame
+from raypipe.monitoring.state import MonitorState
+
+if TYPE_CHECKING:
+    from raypipe.lake import Lake, Table
+
+_ALERTS_SCHEMA: dict[str, Any] = {
+    "id": pl.String,
+    "model": pl.String,
+    "version": pl.Int64,
+    "epoch": pl.Int64,
+    "window_start": pl.Datetime("us"),
+    "window_end": pl.Datetime("us"),
+    "cause": pl.String,
+    "columns": pl.List(pl.String),
+    "log_e": pl.Float64,
+    "message": pl.String,
+    "at": pl.Datetime("us"),
+}
+
+
+class MonitorStore:
+    """The tables of one model's monitor: ``<model>__drift`` and ``<model>__alerts``."""
+
+    def __init__(self, lake: Lake, model: str) -> None:
+        self.drift: Table = lake.table(f"{model}__drift")
+        self.alerts: Table = lake.table(f"{model}__alerts")
+        self._model = model
+
+    def newest(self, version: int) -> MonitorState | None:
+        """The last state committed for a version."""
+        if not self.drift.exists:
+            return None
+        states = (
+            self.drift.at()
+            .where((pl.col("version") == version) & pl.col("state").is_not_null())
+            .frame()
+            .sort("epoch", "window_end")
+        )
+        return MonitorState.from_json(states["state"][-1]) if len(states) else None
+
+    def watermark(self) -> datetime | None:
+        """Event time up to which windows of any version are processed."""
+        if not self.drift.exists:
+            return None
+        newest: datetime | None = self.drift.at().frame()["window_end"].max()  # type: ignore[assignment]
+        return newest
+
+    def save_window(self, state: MonitorState, figures: Sequence[WindowFigures]) -> None:
+        """Commits a window's figures with the state after it; a second time it does nothing."""
+        frame = figures_frame(figures).with_columns(
+            state=pl.when(pl.col("kind") == "all").then(pl.lit(state.to_json()))
+        )
+        key = f"window:{state.version}:{state.epoch}:{state.watermark.isoformat()}"
+        self.drift.append(frame, batch_id=key)
+
+    def save_acknowledged(self, state: MonitorState) -> None:
+        """Commits the state that begins a new epoch; a second time it does nothing."""
+        row = {
+            "model": state.model,
+            "version": state.version,
+            "epoch": state.epoch,
+            "window_start": state.watermark,
+            "window_end": state.watermark,
+            "kind": "acknowledged",
+            "name": "acknowledged",
+            "rows": 0,
+            "guilty": False,
+            "state": state.to_json(),
+        }
+        frame = pl.DataFrame([row], schema={**FIGURES_SCHEMA, "state": pl.String()})
+        self.drift.append(frame, batch_id=f"acknowledged:{state.version}:{state.epoch}")
+
+    def save_alert(self, alert: Alert) -> None:
+        """Commits an alert; the same alert a second time does nothing."""
+        values = alert.to_dict() | {
+            "window_start": alert.window_start,
+            "window_end": alert.window_end,
+            "at": utc_now(),
+        }
+        frame = pl.DataFrame([values], schema=_ALERTS_SCHEMA)
+        self.alerts.append(frame, batch_id=f"alert:{alert.id}")
+
+    def read_alerts(self) -> list[Alert]:
+        """All alerts, in the order in which they were raised."""
+        if not self.alerts.exists:
+            return []
+        rows = self.alerts.at().frame().sort("window_end", "at").drop("at").iter_rows(named=True)
+        return [Alert(**{**row, "columns": tuple(row["columns"])}) for row in rows]
+
+    def figures(self) -> pl.DataFrame:
+        """All figures without the states, by window."""
+        if not self.drift.exists:
+            return figures_frame([])
+        rows = self.drift.at().frame().drop("state").filter(pl.col("kind") != "acknowledged")
+        return rows.sort("window_start", "version", "kind", "name")

@@ -1,0 +1,147 @@
+"""One look at a model: read what is new in the lake, decide, write down what was found.
+
+Runs in any process; the ``Monitor`` runs it in an actor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from raypipe.core.errors import ModelNotFoundError
+from raypipe.core.faults import fault_point
+from raypipe.monitoring.figures import Alert
+from raypipe.monitoring.performance import match_labels
+from raypipe.monitoring.state import MonitorState, acknowledge
+from raypipe.monitoring.store import MonitorStore
+from raypipe.monitoring.windows import DueWindow, Window, advance, due_windows
+from raypipe.registry import ModelVersion, Registry
+
+if TYPE_CHECKING:
+    from raypipe.lake import Lake
+    from raypipe.monitoring.config import MonitorConfig
+
+Outcome = Literal["handled", "deferred"]
+OnDrift = Callable[["Lake", Alert, datetime], Outcome]
+"""Called with the lake, the open alert and the time of the look.
+
+``"handled"`` closes the alert; after ``"deferred"`` the next look offers the same alert again.
+"""
+
+
+class Watcher:
+    """Watches the version in service of one model.
+
+    Each look processes the windows of event time that are complete, in order, each once. Killed at
+    any point and run again, figures, alerts and decisions are those of an undisturbed run.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        model: str,
+        config: MonitorConfig,
+        on_drift: OnDrift | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        self._lake = lake
+        self._model = model
+        self._config = config
+        self._on_drift = on_drift
+        self._since = since
+        self._store = MonitorStore(lake, model)
+        self._registry = Registry(lake)
+
+    def poll(self, until: datetime) -> list[Alert]:
+        """Processes what is complete before ``until`` and hands an open alert to ``on_drift``.
+
+        Args:
+            until: event time (UTC) before which no further prediction is expected.
+
+        Returns:
+            The alerts raised by this look.
+
+        Raises:
+            ModelNotFoundError: no version is in service.
+        """
+        champion = self._registry.champion(self._model)
+        if champion is None:
+            raise ModelNotFoundError(
+                f"no version of {self._model} is in service", act="Promote one first."
+            )
+        state = self._store.newest(champion.version) or self._first_state(champion)
+        if state is None:
+            return []
+        raised = []
+        for due in due_windows(state, self._config, until):
+            window = self._read(due, state.version)
+            state, figures, alert = advance(
+                state, window, profile=champion.bundle.profile, config=self._config
+            )
+            self._store.save_window(state, figures)
+            fault_point("monitor:after-window")
+            if alert is not None:
+                raised.append(alert)
+        if state.alert is not None:
+            self._store.save_alert(state.alert)
+            fault_point("monitor:after-alert")
+            self._handle(state, state.alert, until)
+        return raised
+
+    def _handle(self, state: MonitorState, alert: Alert, now: datetime) -> None:
+        if self._on_drift is None or self._on_drift(self._lake, alert, now) == "deferred":
+            return
+        champion = self._registry.champion(self._model)
+        if champion is not None and champion.version == state.version:
+            self._store.save_acknowledged(acknowledge(state))
+
+    def _first_state(self, version: ModelVersion) -> MonitorState | None:
+        origin = self._store.watermark() or self._since or self._first_prediction()
+        if origin is None:
+            return None
+        return MonitorState.start(
+            model=self._model,
+            version=version.version,
+            origin=origin,
+            profile=version.bundle.profile,
+            config=self._config,
+            baseline_loss=version.metrics.get("brier"),
+        )
+
+    def _first_prediction(self) -> datetime | None:
+        table = self._lake.table(f"{self._model}__predictions")
+        if not table.exists:
+            return None
+        first: datetime | None = (
+            table.at().lazy().select(pl.col("event_time").min()).collect().item()
+        )
+        return first
+
+    def _read(self, due: DueWindow, version: int) -> Window:
+        predictions = self._predictions(due.start, due.end, version)
+        labelled = None
+        labels = self._lake.table(f"{self._model}__labels")
+        if due.labelled_start < due.labelled_end and labels.exists:
+            earlier = self._predictions(due.labelled_start, due.labelled_end, version)
+            labelled = match_labels(earlier, labels.at().frame())
+        return Window(start=due.start, end=due.end, predictions=predictions, labelled=labelled)
+
+    def _predictions(self, start: datetime, end: datetime, version: int) -> pl.DataFrame:
+        table = self._lake.table(f"{self._model}__predictions")
+        if not table.exists:
+            return pl.DataFrame(
+                schema={
+                    "prediction_id": pl.String,
+                    "event_time": pl.Datetime("us"),
+                    "score": pl.Float64,
+                }
+            )
+        time = pl.col("event_time")
+        return (
+            table.at()
+            .where((time >= start) & (time < end) & (pl.col("version") == version))
+            .frame()
+        )

@@ -1,0 +1,7 @@
+"""Versions, gates, and what is in service."""
+
+from raypipe.registry.gates import Gate, GateCheck, GateReport
+from raypipe.registry.registry import ModelVersion, Registry
+from raypipe.registry.state import Event, ModelState
+
+__all__ = ["Event", "Gate", "GateCheck", "GateReport", "ModelState", "ModelVersion", "Registry"]

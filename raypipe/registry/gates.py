@@ -1,0 +1,217 @@
+"""Gates: what a candidate must show before it may become a version.
+
+A gate is one metric held against a floor, against a trivial baseline or against the version in
+service, on rows that the candidate has not seen. ``Gate.evaluate`` reports; ``Registry.register``
+refuses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from raypipe.core.errors import ConfigError
+from raypipe.models import Metric, ModelBundle
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from raypipe.core.scan import Scan
+
+Against = Literal["baseline", "champion"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateCheck:
+    """One comparison: the candidate's figure, the figure it had to reach, and the outcome."""
+
+    metric: str
+    value: float
+    against: str
+    threshold: float
+    rows: int
+    passed: bool
+
+    def __str__(self) -> str:
+        word = "passed" if self.passed else "failed"
+        return (
+            f"{self.metric} {self.value:.4f} against {self.against} {self.threshold:.4f} "
+            f"on {self.rows} rows: {word}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateReport:
+    """The outcome of all checks; passes when each does."""
+
+    checks: tuple[GateCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; a figure that is not defined is ``None``."""
+        return {
+            "passed": self.passed,
+            "checks": [
+                {
+                    "metric": c.metric,
+                    "value": _json(c.value),
+                    "against": c.against,
+                    "threshold": _json(c.threshold),
+                    "rows": c.rows,
+                    "passed": c.passed,
+                }
+                for c in self.checks
+            ],
+        }
+
+    def __str__(self) -> str:
+        return "; ".join(str(check) for check in self.checks)
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+class Gate:
+    """One metric that must reach a floor, beat a baseline, or beat the version in service.
+
+    Args:
+        metric: from ``raypipe.metrics``.
+        at_least: the floor (for a metric where lower is better: the ceiling).
+        beats: ``"baseline"``, the score that gives every row the training data's mean label, or
+            ``"champion"``, the version in service; without one, that check passes.
+        margin: by how much it must be better than what it ``beats``.
+        on: rows to judge on; by default the run's validation rows. Rows without a label are left
+            out.
+
+    Raises:
+        ConfigError: there is neither a floor nor something to beat, or the margin is negative.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        at_least: float | None = None,
+        beats: Against | None = None,
+        margin: float = 0.0,
+        on: Scan | pl.DataFrame | None = None,
+    ) -> None:
+        if at_least is None and beats is None:
+            raise ConfigError(
+                f"a gate on {metric.name} checks nothing", act="Give at_least=, beats= or both."
+            )
+        if beats not in (None, "baseline", "champion"):
+            raise ConfigError("unknown opponent", beats, "Use 'baseline' or 'champion'.", "beats")
+        if margin < 0:
+            raise ConfigError("margin must be >= 0", margin, field="margin")
+        self.metric = metric
+        self.at_least = at_least
+        self.beats = beats
+        self.margin = margin
+        self.on = on
+
+    def evaluate(
+        self,
+        candidate: ModelBundle,
+        *,
+        validation: Scan | pl.DataFrame | None = None,
+        champion: Callable[[], ModelBundle | None] = lambda: None,
+    ) -> GateReport:
+        """The checks of this gate; changes nothing.
+
+        Args:
+            candidate: the bundle to judge.
+            validation: rows to judge on where the gate names none of its own.
+            champion: gives the version in service, loaded only when needed.
+
+        Raises:
+            ConfigError: there are no rows to judge on.
+            RecipeError: the rows lack an input or the label.
+        """
+        chosen = self.on if self.on is not None else validation
+        if chosen is None:
+            raise ConfigError(
+                f"the gate on {self.metric.name} has no rows to judge on",
+                act="Give on=, or train with valid=.",
+            )
+        labelled, y = labelled_rows(candidate, chosen)
+        value = self.metric(y, candidate.predict(labelled))
+        checks: list[GateCheck] = []
+
+        def check(against: str, threshold: float, passed: bool) -> None:
+            checks.append(
+                GateCheck(
+                    metric=self.metric.name,
+                    value=value,
+                    against=against,
+                    threshold=threshold,
+                    rows=len(y),
+                    passed=passed,
+                )
+            )
+
+        if self.at_least is not None:
+            worse = self.metric.better(self.at_least, value) or math.isnan(value)
+            check("floor", self.at_least, not worse)
+        if self.beats == "baseline":
+            prior = float(candidate.manifest["label_mean"])
+            self._compare(check, "baseline", value, self.metric(y, np.full(len(y), prior)))
+        elif self.beats == "champion":
+            opponent = champion()
+            if opponent is not None:
+                other = self.metric(y, opponent.predict(labelled))
+                self._compare(check, "champion", value, other)
+        return GateReport(checks=tuple(checks))
+
+    def _compare(
+        self, check: Callable[[str, float, bool], None], against: str, value: float, other: float
+    ) -> None:
+        sign = 1.0 if self.metric.higher_is_better else -1.0
+        check(against, other, self.metric.better(value, other + sign * self.margin))
+
+    def __repr__(self) -> str:
+        parts = [self.metric.name]
+        if self.at_least is not None:
+            parts.append(f"at_least={self.at_least}")
+        if self.beats is not None:
+            parts.append(f"beats={self.beats!r}, margin={self.margin}")
+        return f"Gate({', '.join(parts)})"
+
+
+def labelled_rows(
+    bundle: ModelBundle, data: Scan | pl.DataFrame
+) -> tuple[pl.DataFrame, np.ndarray[Any, np.dtype[np.float64]]]:
+    """The rows whose label is known, and their labels.
+
+    Raises:
+        ConfigError: no row has a label.
+    """
+    import polars as pl
+
+    frame = data if isinstance(data, pl.DataFrame) else data.lazy().collect()
+    labels = bundle.recipe.labels(frame)
+    known = labels.is_not_null()
+    if not known.any():
+        raise ConfigError("no row to judge on has a label", f"{len(frame)} rows")
+    return frame.filter(known), labels.filter(known).to_numpy().astype(np.float64)
+
+
+def evaluate_all(
+    gates: Sequence[Gate],
+    candidate: ModelBundle,
+    *,
+    validation: Scan | pl.DataFrame | None,
+    champion: Callable[[], ModelBundle | None],
+) -> GateReport:
+    """The checks of several gates as one report."""
+    reports = [g.evaluate(candidate, validation=validation, champion=champion) for g in gates]
+    return GateReport(checks=tuple(check for report in reports for check in report.checks))

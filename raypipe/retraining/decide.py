@@ -1,0 +1,99 @@
+"""When an alert starts a retraining: a pure decision over what was done before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from raypipe.core.errors import ConfigError
+
+Ending = Literal["promoted", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How often retraining may happen.
+
+    Attributes:
+        cooldown: at least this much time between the starts of two retrainings.
+        budget: retrainings in all; ``None`` for no limit.
+
+    Raises:
+        ConfigError: the cool-down is negative or the budget is less than 1.
+    """
+
+    cooldown: timedelta = timedelta(days=28)
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cooldown < timedelta(0):
+            raise ConfigError("cooldown must be >= 0", self.cooldown, field="cooldown")
+        if self.budget is not None and self.budget < 1:
+            raise ConfigError("budget must be >= 1", self.budget, field="budget")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A retraining as the lake knows it.
+
+    Attributes:
+        cause: the id of the alert that started it.
+        started: the time at which it was decided.
+        ending: how it ended; ``None`` while it is under way (or was killed).
+    """
+
+    cause: str
+    started: datetime
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin, or go on with an attempt of the same cause; ``at`` is when it was first decided."""
+
+    at: datetime
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now; the reason, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """This cause has had its retraining."""
+
+    ending: Ending
+
+
+def decide(
+    cause: str, now: datetime, attempts: Sequence[Attempt], policy: Policy
+) -> Start | Wait | Done:
+    """What to do about an alert.
+
+    One cause starts one retraining, however often it is offered; an attempt that was cut short goes
+    on, with the time at which it was first decided.
+
+    Args:
+        cause: the alert's id.
+        now: the time of the decision.
+        attempts: all retrainings so far, oldest first.
+        policy: cool-down and budget.
+    """
+    for attempt in attempts:
+        if attempt.cause == cause:
+            return Done(attempt.ending) if attempt.ending else Start(attempt.started, again=True)
+    if any(attempt.ending is None for attempt in attempts):
+        return Wait("another retraining is under way")
+    if policy.budget is not None and len(attempts) >= policy.budget:
+        return Wait(f"the budget of {policy.budget} retrainings is spent")
+    if attempts:
+        ready = attempts[-1].started + policy.cooldown
+        if now < ready:
+            return Wait(f"cooling down until {ready:%Y-%m-%d %H:%M}")
+    return Start(now, again=False)

@@ -1,0 +1,50 @@
+"""Rebuilding a version from its manifest, to prove that nothing else went into it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from raypipe.registry import ModelVersion
+from raypipe.training.trainer import rebuild
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reproduction:
+    """The outcome of a rebuild.
+
+    Attributes:
+        registered: SHA-256 of the registered booster.
+        rebuilt: SHA-256 of the rebuilt one.
+        differing_packages: packages whose version is not the manifest's, with both; another
+            version of XGBoost or polars may well give other bytes.
+    """
+
+    registered: str
+    rebuilt: str
+    differing_packages: dict[str, tuple[str, str]]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the two boosters are equal, byte for byte."""
+        return self.registered == self.rebuilt
+
+
+def reproduce(version: ModelVersion) -> Reproduction:
+    """Trains a version again from its manifest and compares the bytes; registers nothing.
+
+    Raises:
+        IntegrityError: the stored version is not the one that was registered.
+        VersionNotFoundError: a table version that the manifest names is gone.
+        TrainingError: the rebuild did not finish.
+    """
+    manifest = version.manifest
+    run = rebuild(version.registry.lake, manifest, attempt=uuid.uuid4().hex)
+    now, then = run.bundle.manifest["packages"], manifest["packages"]
+    return Reproduction(
+        registered=version.bundle.content_hash,
+        rebuilt=run.bundle.content_hash,
+        differing_packages={
+            name: (then[name], now[name]) for name in then if then[name] != now.get(name)
+        },
+    )

@@ -1,0 +1,194 @@
+"""From an alert to a new version in service: decide, train, gate, register, promote."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from raypipe.core.errors import CommitConflictError, GateError
+from raypipe.core.faults import fault_point
+from raypipe.registry import Gate, Registry
+from raypipe.retraining.decide import Attempt, Done, Policy, Wait, decide
+
+if TYPE_CHECKING:
+    from raypipe.lake import Lake, Table
+    from raypipe.monitoring.figures import Alert
+    from raypipe.monitoring.watcher import Outcome
+    from raypipe.training import Run
+
+Pipeline = Callable[["Lake", datetime], "Run"]
+"""Trains on what was known at a time and gives the finished run."""
+
+_SCHEMA: dict[str, Any] = {
+    "cause": pl.String,
+    "model": pl.String,
+    "kind": pl.String,
+    "time": pl.Datetime("us"),
+    "from_version": pl.Int64,
+    "to_version": pl.Int64,
+    "run_id": pl.String,
+    "detail": pl.String,
+}
+
+
+class Retrain:
+    """What a monitor does about an alert; pass it as ``Monitor.start(on_drift=...)``.
+
+    One alert starts one retraining. Killed anywhere and called again, it goes on: the run from its
+    last checkpoint, the version under the same number, the promotion once. Decisions and outcomes
+    are rows of the table ``<model>__retrainings``.
+
+    Args:
+        pipeline: ``pipeline(lake, now)`` trains on what was known at ``now`` and returns the run;
+            it must give the same run for the same arguments.
+        gate: what the candidate must pass; default to beat the version in service on the run's
+            validation rows. A candidate that fails is refused and the version in service stays.
+        cooldown: at least this much time between the starts of two retrainings.
+        budget: retrainings in all; ``None`` for no limit.
+
+    Raises:
+        ConfigError: the cool-down is negative or the budget is less than 1.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        gate: Gate | Sequence[Gate],
+        cooldown: timedelta = timedelta(days=28),
+        budget: int | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.gate = gate
+        self.policy = Policy(cooldown=cooldown, budget=budget)
+
+    def __call__(self, lake: Lake, alert: Alert, now: datetime) -> Outcome:
+        """Handles an alert at a time; see ``raypipe.monitoring.watcher.OnDrift``."""
+        log = RetrainingLog(lake, alert.model)
+        decision = self._start(log, lake, alert, now)
+        if isinstance(decision, Wait):
+            return "deferred"
+        if isinstance(decision, Done):
+            return "handled"
+        began = time.monotonic()
+        run = self.pipeline(lake, decision)
+        fault_point("retraining:after-training")
+        registry = Registry(lake)
+        champion = registry.champion(alert.model)
+        before = champion.version if champion else None
+        outcome: dict[str, Any] = {"metrics": run.metrics, "run_id": run.id}
+        try:
+            version = registry.register(alert.model, run, self.gate, tags={"cause": alert.id})
+        except GateError as error:
+            report = registry.evaluate(alert.model, run, self.gate).to_dict()
+            outcome |= {"gate": report, "reason": error.got}
+            log.end(alert, "refused", decision, before, None, outcome | _took(began))
+            return "handled"
+        fault_point("retraining:after-register")
+        version.promote(cause=alert.id)
+        fault_point("retraining:after-promote")
+        outcome |= {"gate": version.gate, "reason": None}
+        log.end(alert, "promoted", decision, alert.version, version.version, outcome | _took(began))
+        return "handled"
+
+    def _start(
+        self, log: RetrainingLog, lake: Lake, alert: Alert, now: datetime
+    ) -> datetime | Wait | Done:
+        """The time of the decision to train, written down before anything is done."""
+        while True:
+            rows, revision = log.read()
+            decision = decide(alert.id, now, log.attempts(rows), self.policy)
+            if isinstance(decision, (Wait, Done)):
+                return decision
+            if decision.again:
+                return decision.at
+            try:
+                log.start(alert, now, if_version=revision)
+            except CommitConflictError:
+                continue  # another process decided something; look again
+            fault_point("retraining:after-start")
+            return now
+
+    def __repr__(self) -> str:
+        return f"Retrain(cooldown={self.policy.cooldown}, budget={self.policy.budget})"
+
+
+class RetrainingLog:
+    """The table ``<model>__retrainings``: a row when one starts and one when it ends."""
+
+    def __init__(self, lake: Lake, model: str) -> None:
+        self._table: Table = lake.table(f"{model}__retrainings")
+        self._model = model
+
+    def read(self) -> tuple[list[dict[str, Any]], int]:
+        """All rows in order, ``detail`` parsed, and the table's version (-1: none yet)."""
+        if not self._table.exists:
+            return [], -1
+        revision = self._table.version()
+        frame = self._table.at(revision).frame()
+        rows = frame.sort("time", pl.col("kind") != "started").iter_rows(named=True)
+        return [{**row, "detail": json.loads(row["detail"])} for row in rows], revision
+
+    @staticmethod
+    def attempts(rows: Sequence[dict[str, Any]]) -> list[Attempt]:
+        """The rows as attempts, oldest first."""
+        endings = {row["cause"]: row["kind"] for row in rows if row["kind"] != "started"}
+        return [
+            Attempt(cause=row["cause"], started=row["time"], ending=endings.get(row["cause"]))
+            for row in rows
+            if row["kind"] == "started"
+        ]
+
+    def start(self, alert: Alert, now: datetime, *, if_version: int) -> None:
+        """Writes down that this alert starts a retraining.
+
+        Raises:
+            CommitConflictError: the table has changed since ``if_version``.
+        """
+        detail = {"message": alert.message, "cause": alert.cause, "columns": list(alert.columns)}
+        self._append(alert, "started", now, alert.version, None, detail, if_version)
+
+    def end(
+        self,
+        alert: Alert,
+        kind: str,
+        now: datetime,
+        from_version: int | None,
+        to_version: int | None,
+        detail: dict[str, Any],
+    ) -> None:
+        """Writes down how it ended; a second time it does nothing."""
+        self._append(alert, kind, now, from_version, to_version, detail, None)
+
+    def _append(
+        self,
+        alert: Alert,
+        kind: str,
+        now: datetime,
+        from_version: int | None,
+        to_version: int | None,
+        detail: dict[str, Any],
+        if_version: int | None,
+    ) -> None:
+        row = {
+            "cause": alert.id,
+            "model": self._model,
+            "kind": kind,
+            "time": now,
+            "from_version": from_version,
+            "to_version": to_version,
+            "run_id": detail.get("run_id"),
+            "detail": json.dumps(detail, sort_keys=True),
+        }
+        phase = "start" if kind == "started" else "end"
+        frame = pl.DataFrame([row], schema=_SCHEMA)
+        self._table.append(frame, batch_id=f"{phase}:{alert.id}", if_version=if_version)
+
+
+def _took(began: float) -> dict[str, float]:
+    return {"seconds": time.monotonic() - began}

@@ -1,0 +1,176 @@
+"""The versions that a replica holds: the one in service, and those that requests name.
+
+A thread asks the registry for its revision and reads it only when that changed. The next version
+is loaded, checked and warmed before the pointer moves to it; requests meanwhile are scored by the
+one before. If it cannot be loaded, the one before stays in service and the reason can be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from raypipe.core.errors import ModelNotFoundError, RequestError
+from raypipe.serving.signature import Signature
+
+if TYPE_CHECKING:
+    from raypipe.models import ModelBundle
+    from raypipe.registry import Registry
+
+_RETRY_S = 5.0
+
+_logger = logging.getLogger("ray.serve")
+
+
+class LiveVersion:
+    """A version that is loaded and warm.
+
+    Args:
+        number: its number.
+        bundle: its model; one thread is set for each prediction.
+    """
+
+    def __init__(self, number: int, bundle: ModelBundle) -> None:
+        self.number = number
+        self.signature = Signature(bundle.signature["inputs"])
+        self._bundle = bundle
+        bundle.booster.set_param({"nthread": 1})
+        self.score([self.signature.example()])
+
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
+        """A score for each row, in their order.
+
+        Raises:
+            RecipeError: the recipe cannot take a row.
+        """
+        scores: list[float] = self._bundle.predict(rows).tolist()
+        return scores
+
+
+class LiveModels:
+    """The live versions of one model.
+
+    Args:
+        registry: where versions and the pointer are.
+        model: the model's name.
+        admit: is asked before a version goes into service, and raises to refuse it.
+        poll: how often the registry is asked.
+        keep: how many versions beside the one in service stay loaded.
+
+    Raises:
+        ModelNotFoundError: no version is in service.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        model: str,
+        admit: Callable[[Signature], None],
+        poll: timedelta,
+        keep: int,
+    ) -> None:
+        self._registry = registry
+        self._model = model
+        self._admit = admit
+        self._poll_s = poll.total_seconds()
+        self._keep = keep
+        self._pinned: OrderedDict[int, LiveVersion] = OrderedDict()
+        self._loading = threading.Lock()
+        self._stop = threading.Event()
+        self.numbers: tuple[int, ...] = ()
+        self.error: str | None = None
+        self._revision = registry.revision()
+        first = self._wanted()
+        if first is None:
+            raise no_champion(model)
+        self.current = self._load(first)
+        self._thread = threading.Thread(target=self._follow, name="pointer", daemon=True)
+        self._thread.start()
+
+    def get(self, number: int) -> LiveVersion:
+        """A version by its number, loaded if need be; may read the lake.
+
+        Raises:
+            RequestError: 404, the model has no such version.
+        """
+        current = self.current
+        if number == current.number:
+            return current
+        if number not in self.numbers and self._registry.revision() == self._revision:
+            raise no_version(self._model, number, self.numbers)
+        with self._loading:
+            live = self._pinned.get(number) or self._load(number)
+            self._keep_loaded(live)
+            return live
+
+    @property
+    def alive(self) -> bool:
+        """Whether the pointer is still followed."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Stops following."""
+        self._stop.set()
+
+    def _wanted(self) -> int | None:
+        state = self._registry.state(self._model)
+        self.numbers = tuple(state.versions)
+        return state.champion
+
+    def _load(self, number: int) -> LiveVersion:
+        try:
+            version = self._registry.version(self._model, number)
+        except ModelNotFoundError as error:
+            raise no_version(self._model, number, self.numbers) from error
+        live = LiveVersion(number, version.bundle)
+        self._admit(live.signature)
+        return live
+
+    def _keep_loaded(self, live: LiveVersion) -> None:
+        self._pinned[live.number] = live
+        self._pinned.move_to_end(live.number)
+        while len(self._pinned) > self._keep:
+            self._pinned.popitem(last=False)
+
+    def _move_to(self, number: int) -> None:
+        with self._loading:
+            live = self._pinned.pop(number, None) or self._load(number)
+            self._keep_loaded(self.current)  # a rollback finds it warm
+            # the next requests take it; those under way end with the one before
+            self.current = live
+
+    def _follow(self) -> None:
+        again = float("inf")
+        while not self._stop.wait(self._poll_s):
+            try:
+                revision = self._registry.revision()
+                if revision == self._revision and time.monotonic() < again:
+                    continue
+                wanted = self._wanted()
+                if wanted is not None and wanted != self.current.number:
+                    self._move_to(wanted)
+                self._revision, self.error, again = revision, None, float("inf")
+            except Exception as error:  # noqa: BLE001 - the version in service must stay there
+                if self.error is None:
+                    _logger.error("the next version of %s is not taken: %s", self._model, error)
+                self.error = f"{type(error).__name__}: {error}"
+                again = time.monotonic() + _RETRY_S
+
+
+def no_champion(model: str) -> ModelNotFoundError:
+    """The error for a model of which no version is in service."""
+    return ModelNotFoundError(
+        f"no version of {model} is in service", None, "Promote one: version.promote().", "name"
+    )
+
+
+def no_version(model: str, number: int, known: Sequence[int]) -> RequestError:
+    """The error for a version that the model does not have."""
+    return RequestError(
+        f"{model} has no version {number}", f"versions {list(known)}", None, "version", 404
+    )

@@ -1,0 +1,7 @@
+"""Distributed training whose result a killed process does not change."""
+
+from raypipe.training.learner import XGBoost
+from raypipe.training.run import Run
+from raypipe.training.trainer import Trainer
+
+__all__ = ["Run", "Trainer", "XGBoost"]

@@ -1,0 +1,62 @@
+"""The state of a run between rounds: enough to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray.train
+
+MODEL = "model.ubj"
+STATE = "state.json"
+History = dict[str, dict[str, list[float]]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """A run after some rounds.
+
+    Attributes:
+        model: the booster as UBJ bytes.
+        rounds: rounds done.
+        history: evaluation figures by set, metric and round.
+    """
+
+    model: bytes
+    rounds: int
+    history: History = field(default_factory=dict)
+
+
+@contextmanager
+def as_checkpoint(state: State) -> Iterator[ray.train.Checkpoint]:
+    """The state as a Ray checkpoint, for the time of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / MODEL).write_bytes(state.model)
+        (path / STATE).write_text(json.dumps({"rounds": state.rounds, "history": state.history}))
+        yield ray.train.Checkpoint.from_directory(folder)
+
+
+def from_checkpoint(checkpoint: ray.train.Checkpoint) -> State:
+    """The state that a checkpoint holds."""
+    with checkpoint.as_directory() as folder:
+        path = Path(folder)
+        data: dict[str, Any] = json.loads((path / STATE).read_text())
+        model = (path / MODEL).read_bytes()
+    return State(model=model, rounds=data["rounds"], history=data["history"])
+
+
+def joined(before: History, after: History) -> History:
+    """The history of a resumed run: the rounds before the checkpoint, then those after it."""
+    return {
+        name: {
+            metric: [*before.get(name, {}).get(metric, []), *values]
+            for metric, values in metrics.items()
+        }
+        for name, metrics in after.items()
+    }

@@ -1,0 +1,126 @@
+"""The call into Ray Train, and what it needs to be quick and quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import ray
+import ray.train
+from ray.train.xgboost import XGBoostTrainer
+
+from raypipe.core.errors import ResourceError, TrainingError
+from raypipe.engine.cluster import ensure_ray
+from raypipe.training.worker import Job, train
+
+if TYPE_CHECKING:
+    from ray.train import Result
+
+# The controller takes one report a poll; its default of 2 s would be a fixed cost of every report.
+_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+# On a local cluster these only cost a process each: it has one node, which cannot be preempted, and
+# dies with the driver, placement groups and all.
+_LOCAL_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+_NEEDLESS_LOCALLY = {"PlacementGroupCleanerCallback", "DatasetsCallback"}
+
+
+class _LocalTrainer(XGBoostTrainer):  # type: ignore[misc]
+    """The same trainer without helper actors that have nothing to do on a local cluster."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        callbacks = super()._create_default_callbacks()
+        return [c for c in callbacks if type(c).__name__ not in _NEEDLESS_LOCALLY]
+
+
+def run_train(
+    job: Job,
+    *,
+    name: str,
+    storage: str,
+    num_workers: int,
+    cpus_per_worker: float,
+    max_failures: int,
+) -> Result:
+    """Runs the job on Ray Train until it is finished, through worker failures.
+
+    Args:
+        job: what each rank does.
+        name: the run's name; a used name goes on from its last checkpoint.
+        storage: the folder below which Ray Train keeps the run.
+        num_workers: ranks.
+        cpus_per_worker: logical CPUs of each rank.
+        max_failures: how often a lost worker group is started again.
+
+    Raises:
+        ResourceError: the cluster has fewer CPUs than the workers need together.
+        TrainingError: a rank failed more than ``max_failures`` times, or failed with an error that
+            a retry cannot mend.
+    """
+    info = ensure_ray()
+    need, have = num_workers * cpus_per_worker, info.cpus
+    if need > have:
+        raise ResourceError(
+            f"{num_workers} workers of {cpus_per_worker:g} CPUs can never start",
+            f"a cluster of {have:g} CPUs",
+            "Ask for fewer workers, or for fewer cpus_per_worker, or join a larger cluster.",
+            "num_workers",
+        )
+    for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.started_here else {})).items():
+        os.environ.setdefault(key, value)
+    trainer_class = _LocalTrainer if info.started_here else XGBoostTrainer
+    trainer = trainer_class(
+        _loop,
+        train_loop_config={"job": job},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=num_workers, resources_per_worker={"CPU": cpus_per_worker}
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=storage,
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+            failure_config=ray.train.FailureConfig(max_failures=max_failures),
+            worker_runtime_env=_fault_environment(),
+        ),
+    )
+    with _own_interrupt_handler():
+        try:
+            return trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            raise TrainingError(
+                f"run {name} did not finish",
+                _last_line(error),
+                "What was done is kept: the same fit goes on from the last checkpoint.",
+            ) from error
+
+
+def _loop(config: dict[str, Any]) -> None:
+    train(config["job"])
+
+
+def _fault_environment() -> dict[str, Any]:
+    # a test's kill points reach workers of a cluster that was started before they were set
+    names = ("RAYPIPE_FAULT", "RAYPIPE_FAULT_ONCE")
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    return {"env_vars": found} if found else {}
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def _own_interrupt_handler() -> Iterator[None]:
+    """Puts Ctrl-C back as it was: Ray Train installs a handler of its own and leaves it there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

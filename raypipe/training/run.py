@@ -1,0 +1,72 @@
+"""A finished training run."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ray.train
+
+    from raypipe.lake import Snapshot
+    from raypipe.models import ModelBundle
+
+History = dict[str, dict[str, list[float]]]
+
+
+class Run:
+    """What a training gave.
+
+    Attributes:
+        id: names the run by what went into it: configuration, data, package versions.
+        bundle: the model with its recipe and manifest; ``bundle.booster`` is the plain booster.
+        history: evaluation figures by set (``train``, ``valid``), metric and round.
+        valid: the rows it was validated on, if any.
+        result: the plain Ray ``Result``; ``None`` when the run had been finished before and was
+            read back.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - the field's standard name
+        bundle: ModelBundle,
+        history: History,
+        valid: Snapshot | None,
+        result: ray.train.Result | None,
+    ) -> None:
+        self.id = id
+        self.bundle = bundle
+        self.history = history
+        self.valid = valid
+        self.result = result
+
+    @property
+    def model(self) -> ModelBundle:
+        """The bundle, by the name that most libraries use."""
+        return self.bundle
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Figures on the validation rows; empty when there were none."""
+        return dict(self.bundle.manifest["metrics"])
+
+    def __repr__(self) -> str:
+        figures = ", ".join(
+            f"{name}={value:.4f}" for name, value in self.metrics.items() if value is not None
+        )
+        return f"Run({self.id}, {self.bundle.manifest['rows']} rows, {figures or 'not validated'})"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, Any] = {
+            "run": self.id,
+            "model": self.bundle.content_hash[:12],
+            "rows": self.bundle.manifest["rows"],
+            "workers": self.bundle.manifest["num_workers"],
+            **{k: f"{v:.4f}" for k, v in self.metrics.items() if v is not None},
+        }
+        cells = "".join(
+            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>"
+            for k, v in rows.items()
+        )
+        return f"<table>{cells}</table>"
