@@ -32,7 +32,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; see ``output.EXIT_CODES``."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    cut = words.index("--") if "--" in words else len(words)
+    args = parser.parse_args(words[:cut])
+    args.passed_on = words[cut + 1 :]  # argparse cannot keep these apart from its own
+    if args.passed_on and args.command != "submit":
+        parser.error(f"{args.command} passes no arguments on")
     try:
         code: int = args.run(args)
     except RaypipeError as error:

@@ -11,7 +11,11 @@ from raypipe.cli import output
 
 def add(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("submit", help="run a script as a job on a running Ray cluster")
+    parser = commands.add_parser(
+        "submit",
+        help="run a script as a job on a running Ray cluster",
+        usage="raypipe submit [options] SCRIPT [-- arguments of the script]",
+    )
     parser.add_argument("script", metavar="SCRIPT")
     parser.add_argument(
         "--address",
@@ -30,7 +34,6 @@ def add(commands: Any) -> None:
         help="an environment variable of the job; may come again",
     )
     output.add_json(parser)
-    parser.add_argument("args", metavar="-- args", nargs="*", help="arguments of the script")
     parser.set_defaults(run=_submit)
 
 
@@ -46,7 +49,7 @@ def _submit(args: argparse.Namespace) -> int:
 
     job = jobs.submit(
         args.script,
-        args.args,
+        args.passed_on,
         address=args.address,
         working_dir=args.working_dir,
         env=dict(args.env),

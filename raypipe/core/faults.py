@@ -11,6 +11,14 @@ import os
 import signal
 
 _passed: dict[str, int] = {}
+_NAMES = ("RAYPIPE_FAULT", "RAYPIPE_FAULT_ONCE")
+
+
+def wanted_faults() -> dict[str, str]:
+    """The faults that this process's environment asks for, to hand to a worker of a cluster that
+    was started before they were set.
+    """
+    return {name: os.environ[name] for name in _NAMES if name in os.environ}
 
 
 def fault_point(name: str) -> None:
@@ -18,11 +26,13 @@ def fault_point(name: str) -> None:
     wanted = os.environ.get("RAYPIPE_FAULT")
     if not wanted:
         return
-    point, _, nth = wanted.partition(":")
+    point, _, nth = wanted.rpartition(":")
+    if not nth.isdigit():
+        point, nth = wanted, "1"
     if point != name:
         return
     _passed[name] = _passed.get(name, 0) + 1
-    if _passed[name] != int(nth or 1):
+    if _passed[name] != int(nth):
         return
     marker = os.environ.get("RAYPIPE_FAULT_ONCE")
     if marker:

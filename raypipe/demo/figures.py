@@ -87,9 +87,7 @@ def scored_rows(lake: rp.Lake, first: rp.ModelVersion) -> pl.DataFrame:
                 first=pl.Series(scores),
             )
         )
-    joined = pl.concat(out).join(
-        predictions, on="prediction_id", how="left", maintain_order="left"
-    )
+    joined = pl.concat(out).join(predictions, on="prediction_id", how="left", maintain_order="left")
     missing = joined["score"].null_count()
     if missing:
         raise rp.errors.ServingError(
@@ -292,7 +290,9 @@ def _lineage(
         nodes.append(node(id=f"file:{name}", kind="source", label=f"{name} CSV"))
         nodes.append(node(id=name, kind="table", label=name, detail=f"{row['rows']:,} rows"))
         edges.append(edge(source=f"file:{name}", target=name))
-    nodes.append(node(id="features", kind="table", label=flights.FEATURES, detail="as of departure"))
+    nodes.append(
+        node(id="features", kind="table", label=flights.FEATURES, detail="as of departure")
+    )
     nodes.append(node(id="recipe", kind="recipe", label="recipe", detail="planes looked up"))
     edges += [edge(source=name, target="features") for name in ("flights", "weather")]
     edges += [edge(source="features", target="recipe"), edge(source="planes", target="recipe")]

@@ -138,7 +138,7 @@ def recipe(lake: rp.Lake) -> rp.Recipe:
     return rp.Recipe(
         t.derive(late=pl.col("arr_delay") > 15),
         t.date_parts("sched_local", ["weekday", "hour", "minute"]),
-        t.lookup(planes, on="tailnum"),
+        t.lookup(planes, on="tailnum", columns=["seats", "engine", "built"]),
         t.select("distance"),
         t.impute(*WEATHER, "seats", "built", strategy="median"),
         t.one_hot("origin", "carrier", "engine"),

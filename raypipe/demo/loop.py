@@ -59,12 +59,12 @@ def run_demo(
     finished = Summary.read(lake)
     if finished is not None:
         return finished
-    with Progress(out or sys.stderr) as progress, PeakMemory() as memory:
-        stages = Stages(lake, progress, memory)
+    with PeakMemory() as memory:
+        stages = Stages(lake, Progress(out or sys.stderr), memory)
         counts = _ingest(lake, stages)
         with stages("features") as stage:
             flights.build_features(lake)
-            stage.detail(f"{lake.table(flights.FEATURES).at().count():,} rows")
+            stage.say(f"{lake.table(flights.FEATURES).at().count():,} rows")
         with contextlib.ExitStack() as stack:
             with stages("start Ray"):
                 stack.enter_context(session())
@@ -73,11 +73,11 @@ def run_demo(
                 service = rp.Service(lake, MODEL, host=_HOST, port=port or _free_port())
                 service.deploy()
                 stack.callback(service.stop)
-                stage.detail(service.url)
+                stage.say(service.url)
             _replay(lake, stages, service)
             with stages("report") as stage:
                 result = figures.collect(lake, counts, stages, first, path)
-                stage.detail(str(path))
+                stage.say(str(path))
     result.save(lake)
     return result
 
@@ -104,7 +104,7 @@ def _ingest(lake: rp.Lake, stages: Stages) -> dict[str, dict[str, int]]:
             row["rows"] += commit.rows
         total = sum(row["rows"] for row in counts.values())
         aside = sum(row["quarantined"] for row in counts.values())
-        stage.detail(f"{total:,} rows, {aside} in quarantine")
+        stage.say(f"{total:,} rows, {aside} in quarantine")
     return counts
 
 
@@ -114,7 +114,7 @@ def _first_version(lake: rp.Lake, stages: Stages, kill_worker: bool) -> rp.Model
         with _killing_a_worker() if kill_worker else contextlib.nullcontext():
             run = flights.train(lake, flights.FIRST_WEEK)
         auc = run.metrics["roc_auc"]
-        stage.detail(f"{run.bundle.manifest['rows']:,} rows, AUC {auc:.4f} in validation")
+        stage.say(f"{run.bundle.manifest['rows']:,} rows, AUC {auc:.4f} in validation")
     with stages("gate") as stage:
         version = registry.register(
             MODEL,
@@ -126,7 +126,7 @@ def _first_version(lake: rp.Lake, stages: Stages, kill_worker: bool) -> rp.Model
         )
         if registry.champion(MODEL) is None:
             version.promote(cause="first")
-        stage.detail(f"version {version.version}, {version.hash[:12]}")
+        stage.say(f"version {version.version}, {version.hash[:12]}")
     return version
 
 
@@ -155,7 +155,11 @@ def _killing_a_worker() -> Iterator[None]:
 def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:
     """Week by week: requests, then the labels of the week before, then the monitor's look."""
     monitor = rp.Monitor(
-        lake, MODEL, false_alarm=0.01, window=flights.WEEK, label_delay=flights.LABEL_DELAY,
+        lake,
+        MODEL,
+        false_alarm=0.01,
+        window=flights.WEEK,
+        label_delay=flights.LABEL_DELAY,
         psi_floor=0.25,
     )
     monitor.start(
@@ -172,7 +176,7 @@ def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:
         with stages("replay") as stage:
             for number, week in enumerate(weeks, 1):
                 _one_week(lake, stages, service, monitor, client, week)
-                stage.detail(f"{number} of {len(weeks)} weeks")
+                stage.say(f"{number} of {len(weeks)} weeks")
     monitor.stop()
 
 
@@ -214,5 +218,3 @@ def _labels_arrive(lake: rp.Lake, week: datetime, now: datetime) -> None:
         labels.with_columns(at=pl.lit(now, dtype=pl.Datetime("us"))),
         batch_id=f"labels:{week:%Y-%m-%d}",
     )
-
-

@@ -83,7 +83,9 @@ class Summary:
         lines += ["", "stages                 seconds    peak MiB"]
         for name, seconds in self.seconds.items():
             peak = self.peak_mb.get(name)
-            lines.append(f"  {name:<18} {seconds:>9.1f}  {'' if peak is None else f'{peak:>9,.0f}'}")
+            lines.append(
+                f"  {name:<18} {seconds:>9.1f}  {'' if peak is None else f'{peak:>9,.0f}'}"
+            )
         lines.append(f"  {'all':<18} {sum(self.seconds.values()):>9.1f}")
         lines += [
             "",

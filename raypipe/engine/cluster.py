@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from raypipe.core.errors import ConfigError, EngineError
 from raypipe.engine import folders
-from raypipe.engine.lean import lean_start, on_loopback
+from raypipe.engine.lean import keep_token_here, lean_start, on_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,6 +143,7 @@ def _start(cpus: int | None) -> ClusterInfo:
     folders.sweep()
     debug = bool(os.environ.get("RAYPIPE_DEBUG"))
     leave_by = _sigterm_handler()
+    keep_token_here()
     _local = _Local(folder=folders.OwnedFolder.create(), owner_pid=os.getpid())
     try:
         with lean_start(debug=debug):

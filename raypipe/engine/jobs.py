@@ -93,7 +93,12 @@ def submit(
     try:
         job_id = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
     except RuntimeError as error:
-        raise EngineError("the cluster did not take the job", str(error)) from error
+        raise EngineError(
+            "the cluster did not take the job",
+            str(error).strip(),
+            "If it asks for a token, set RAY_AUTH_MODE=token and, unless it is the one in your "
+            "home, RAY_AUTH_TOKEN.",
+        ) from error
     return Job(id=job_id, address=where)
 
 

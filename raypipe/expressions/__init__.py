@@ -6,6 +6,7 @@ what it reads, and ``compile_row`` turns it into a plain function of one row.
 
 from raypipe.expressions.decode import decode, root_columns
 from raypipe.expressions.encode import encode
+from raypipe.expressions.lower import lower
 from raypipe.expressions.rows import RowFunction, compile_row
 
-__all__ = ["RowFunction", "compile_row", "decode", "encode", "root_columns"]
+__all__ = ["RowFunction", "compile_row", "decode", "encode", "lower", "root_columns"]

@@ -12,12 +12,13 @@ from typing import Any
 
 import polars as pl
 
-from raypipe.expressions import row_ops
+from raypipe.expressions import row_logic, row_math, row_text
 from raypipe.expressions.decode import build, children, root_node
 from raypipe.expressions.scalar import BITS
 from raypipe.expressions.values import Node, list_values
 
 RowFunction = Callable[[Any], Any]
+_MAKERS = {**row_logic.MAKERS, **row_math.MAKERS, **row_text.MAKERS}
 
 EXACT = {*BITS, pl.Float64(), pl.String(), pl.Boolean(), pl.Date(), pl.Datetime("us")}
 EXACT |= {pl.Duration("us"), pl.Null()}
@@ -82,7 +83,7 @@ def _compile(
     else:
         args = [_compile(child, schema, types, keys) for child in node["args"]]
         options = node["options"]
-    make = row_ops.MAKERS.get(node["op"])
+    make = _MAKERS.get(node["op"])
     call = None if make is None else make(args, dtype, options)
     if call is None:
         raise NotExactError

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Number = Any
 
-BITS = {
+BITS: dict[pl.DataType, tuple[bool, int]] = {
     pl.Int8(): (True, 8),
     pl.Int16(): (True, 16),
     pl.Int32(): (True, 32),

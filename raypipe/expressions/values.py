@@ -7,14 +7,16 @@ others are exact. Times are ISO text without a zone, durations are whole microse
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.expressions.ops import MAX_LIST, TYPES, is_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Node = dict[str, Any]
 
@@ -67,6 +69,8 @@ def parse(value: Any, kind: Any) -> Any:
     Raises:
         RecipeError: the type is unknown or the value is not of it.
     """
+    if not isinstance(kind, str):
+        raise bad("a type is not a name", kind)
     if kind == "null" and value is None:
         return None
     if kind in ("int", "int64") and _is_int(value):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.scan import Scan
 from raypipe.features.columns import canonical
-from raypipe.features.plan import Plan, Step
 from raypipe.features.profile import Profile, ProfileState
-from raypipe.features.transforms import Fitted
 from raypipe.features.transforms.base import Json, slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from raypipe.features.plan import Plan, Step
+    from raypipe.features.transforms import Fitted
 
 Data = pl.DataFrame | pl.LazyFrame | Scan
 
@@ -76,7 +80,9 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
         RecipeError: a strict cast or another computation failed on a value.
     """
     try:
-        return frame.collect()
+        # Without rewriting: what the optimiser makes of an expression could depend on what stands
+        # around it, and one row must be computed as a million are. It is also faster here.
+        return frame.collect(optimizations=pl.QueryOptFlags.none())
     except pl.exceptions.PolarsError as failure:
         raise RecipeError(
             "the recipe cannot be computed on these rows", str(failure)[:500], None, "data"
@@ -145,7 +151,8 @@ def _makers(steps: Sequence[Step]) -> dict[int, int]:
 
 
 def _known(steps: Sequence[Step], open_steps: set[int]) -> set[int]:
-    makers, known = _makers(steps), set()
+    makers = _makers(steps)
+    known: set[int] = set()
     for step in steps:
         needs = {makers[place] for place in step.source.values() if place in makers}
         if step.number not in open_steps and needs <= known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,12 @@ from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
 from raypipe.features.rows import BATCH_FROM, RowScorer
 from raypipe.features.show import fitted_html
+from raypipe.features.spec import check_version, read_recipe, recipe_data
 from raypipe.features.stored import load
-from raypipe.features.transforms import Fitted
 from raypipe.features.transforms.base import check_keys, slot, tampered
+
+if TYPE_CHECKING:
+    from raypipe.features.transforms import Fitted, Transform
 
 VERSION = 1
 
@@ -32,8 +35,8 @@ class FittedRecipe:
     a trip through JSON. A missing value is NaN in a feature, and every NaN is the same NaN.
     """
 
-    def __init__(self, recipe: Any, plan: Plan, learned: Learned) -> None:
-        self.recipe = recipe
+    def __init__(self, transforms: tuple[Transform, ...], plan: Plan, learned: Learned) -> None:
+        self.transforms = transforms
         self._plan = plan
         self._learned = learned
         wanted = {*plan.live, *plan.label_live}
@@ -52,7 +55,7 @@ class FittedRecipe:
 
     @property
     def inputs(self) -> Mapping[str, InputSpec]:
-        """The raw columns that scoring needs; those that only the label needs are not among them."""
+        """The raw columns that scoring needs; what only the label needs is not among them."""
         nullable = set(self._learned.nullable)
         return {
             name: InputSpec(self._plan.types[name], name in nullable) for name in self._plan.inputs
@@ -170,7 +173,7 @@ class FittedRecipe:
         return {
             "kind": "raypipe.fitted_recipe",
             "version": VERSION,
-            "recipe": self.recipe.to_data(),
+            "recipe": recipe_data(self.transforms),
             "label": self.label,
             "types": dict(self._plan.types),
             "nullable": list(self._learned.nullable),
@@ -192,13 +195,11 @@ class FittedRecipe:
         Raises:
             RecipeError: the version is unknown or anything is not as this library writes it.
         """
-        from raypipe.features.recipe import Recipe, check_version
-
         found = load(data, "fitted recipe")
         keys = {"kind", "version", "recipe", "label", "types", "nullable", "states", "profile"}
         check_keys(found, {*keys, "rows"}, "fitted recipe")
         check_version(found, "raypipe.fitted_recipe", VERSION)
-        recipe = Recipe.from_json(found["recipe"])
+        transforms = read_recipe(found["recipe"])
         label, types, states = found["label"], found["types"], found["states"]
         if label is not None and not isinstance(label, str):
             raise tampered("fitted recipe", "the label is not a name", "label")
@@ -206,7 +207,7 @@ class FittedRecipe:
             isinstance(kind, str) and kind in RAW_TYPES for kind in types.values()
         ):
             raise tampered("fitted recipe", "the types are not raw types", "types")
-        plan = make_plan(recipe.transforms, label, types)
+        plan = make_plan(transforms, label, types)
         if set(plan.types) != set(types):
             raise tampered("fitted recipe", "it names columns that nothing reads", "types")
         if not isinstance(states, list) or len(states) != len(plan.steps):
@@ -217,7 +218,7 @@ class FittedRecipe:
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
             raise tampered("fitted recipe", "rows is not a whole number", "rows")
         profile = Profile.from_json(found["profile"])
-        return cls(recipe, plan, Learned(states, profile, nullable, rows))
+        return cls(transforms, plan, Learned(states, profile, nullable, rows))
 
     def __repr__(self) -> str:
         return (
@@ -250,8 +251,9 @@ def _bound(plan: Plan, fitted: dict[int, Fitted]) -> tuple[list[Step], dict[str,
                 size += 1
         steps[step.number] = Step(step.number, step.transform, step.source, target, step.schema)
     places: dict[str, int] = {}
-    for number, name in plan.features:
-        for feature in fitted[number].outputs if name is None else (name,):
+    for number, static in plan.features:
+        known = fitted[number].outputs if static is None else (static,)
+        for feature in known:
             if feature in places:
                 raise RecipeError(
                     f"two transforms give the feature {feature!r}", None, "Rename one.", feature

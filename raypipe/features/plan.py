@@ -6,14 +6,18 @@ stored recipe is the plan that it was fitted with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.features.columns import RAW_TYPES, unknown
-from raypipe.features.transforms import Transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from raypipe.features.transforms import Transform
 
 
 @dataclass(frozen=True, slots=True)

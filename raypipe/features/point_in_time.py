@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.core.scan import Scan
 from raypipe.features.columns import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from raypipe.core.scan import Scan
 
 Entities = TypeVar("Entities", pl.DataFrame, pl.LazyFrame)
 _ROW = "#row"

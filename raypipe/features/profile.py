@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,12 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
+from raypipe.features.stored import load
 from raypipe.features.transforms.base import check_keys, is_number, tampered
 from raypipe.features.transforms.categories import coded, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BINS = 32
 TOP = 64
@@ -105,7 +109,7 @@ class ColumnProfile:
             raise tampered("profile", "edges, categories and counts are not lists", name)
         if not all(is_number(edge) and math.isfinite(edge) for edge in edges):
             raise tampered("profile", "an edge is not a finite number", name)
-        if any(a >= b for a, b in zip(edges, edges[1:], strict=False)) or len(edges) >= BINS:
+        if any(a >= b for a, b in itertools.pairwise(edges)) or len(edges) >= BINS:
             raise tampered("profile", "the edges do not rise, or are too many", name)
         if not all(isinstance(c, str) for c in categories) or len(categories) > TOP:
             raise tampered("profile", "the categories are not texts, or are too many", name)
@@ -143,8 +147,6 @@ class Profile:
         Raises:
             RecipeError: it is not a profile that this library wrote.
         """
-        from raypipe.features.stored import load
-
         found = load(data, "profile")
         check_keys(found, {"version", "columns"}, "profile")
         if found["version"] != 1 or not isinstance(found["columns"], list):
@@ -176,7 +178,7 @@ class ProfileState:
             if kind in ("int64", "float64"):
                 values = present.cast(pl.Float64).to_numpy()
                 values = np.sort(values[~np.isnan(values)])
-                starts = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
+                starts = np.flatnonzero(np.r_[len(values) > 0, values[1:] != values[:-1]])
                 counts = np.diff(starts, append=len(values))
                 self.values.setdefault(name, []).append((values[starts], counts))
                 present_rows = len(values)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
@@ -12,12 +11,11 @@ from raypipe.features.fit import Data, learn, schema_of
 from raypipe.features.fitted import FittedRecipe
 from raypipe.features.plan import make_plan
 from raypipe.features.show import recipe_html
-from raypipe.features.stored import load
-from raypipe.features.transforms import KINDS, Transform
-from raypipe.features.transforms.base import check_keys, tampered
+from raypipe.features.spec import read_recipe, recipe_data
+from raypipe.features.transforms import Transform
 
-VERSION = 1
-MAX_TRANSFORMS = 10_000
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Recipe:
@@ -69,7 +67,7 @@ class Recipe:
                 label is missing, is a feature, is null everywhere or the same everywhere.
         """
         plan = make_plan(self.transforms, label, types_of(schema_of(data)))
-        return FittedRecipe(self, plan, learn(data, plan))
+        return FittedRecipe(self.transforms, plan, learn(data, plan))
 
     @property
     def fingerprint(self) -> str:
@@ -78,8 +76,7 @@ class Recipe:
 
     def to_data(self) -> dict[str, Any]:
         """What ``to_json`` writes, as plain values."""
-        steps = [{"kind": one.kind, **one.to_json()} for one in self.transforms]
-        return {"kind": "raypipe.recipe", "version": VERSION, "transforms": steps}
+        return recipe_data(self.transforms)
 
     def to_json(self) -> str:
         """Canonical JSON text; ``from_json`` reads it."""
@@ -94,13 +91,7 @@ class Recipe:
         Raises:
             RecipeError: the version is unknown or anything is not as this library writes it.
         """
-        found = load(data, "recipe")
-        check_keys(found, {"kind", "version", "transforms"}, "recipe")
-        check_version(found, "raypipe.recipe", VERSION)
-        steps = found["transforms"]
-        if not isinstance(steps, list) or len(steps) > MAX_TRANSFORMS:
-            raise tampered("recipe", "transforms is not a list, or is too long", "transforms")
-        return cls(*map(_transform, steps))
+        return cls(*read_recipe(data))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.to_data() == other.to_data()
@@ -114,25 +105,3 @@ class Recipe:
 
     def _repr_html_(self) -> str:
         return recipe_html(self.transforms)
-
-
-def check_version(data: Mapping[str, Any], kind: str, version: int) -> None:
-    """Refuses stored JSON of another kind or version.
-
-    Raises:
-        RecipeError: it is of another.
-    """
-    if data["kind"] != kind:
-        raise tampered("recipe", f"its kind is not {kind}", "kind")
-    if data["version"] != version or isinstance(data["version"], bool):
-        raise tampered("recipe", f"its version is not {version}", "version")
-
-
-def _transform(data: Any) -> Transform:
-    if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
-        raise tampered("recipe", "a transform has no kind", "kind")
-    settings = dict(data)
-    kind = settings.pop("kind")
-    if kind not in KINDS:
-        raise tampered("recipe", f"it has an unknown transform {kind[:50]!r}", "kind")
-    return KINDS[kind].from_json(settings)

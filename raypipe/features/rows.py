@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,13 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.features.columns import RAW_TYPES, coercer, unknown
-from raypipe.features.plan import Plan, Step
-from raypipe.features.transforms import Fitted
+
+if TYPE_CHECKING:
+    from raypipe.features.plan import Plan, Step
+    from raypipe.features.transforms import Fitted
 
 # From this many rows on, polars is faster than one row after another (measured).
-BATCH_FROM = 256
+BATCH_FROM = 512
 
 
 class RowScorer:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-from raypipe.features.columns import InputSpec
-from raypipe.features.transforms import Transform
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from raypipe.features.columns import InputSpec
+    from raypipe.features.transforms import Transform
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -138,12 +138,12 @@ def check_job(source: Source, job: WriteJob, where: Where) -> Report:
     return Tally(tuple(results)).report(job.expect)
 
 
-def clean_up(job: WriteJob) -> None:
+def clean_up(job: WriteJob, *, quarantine: bool = True) -> None:
     """Removes the files of an attempt that was not committed, as far as possible.
 
     What cannot be removed now is not in any log, so no reader sees it; a vacuum takes it later.
     """
-    for folder in (job.folder, job.quarantine_folder):
+    for folder in (job.folder, job.quarantine_folder)[: 1 + quarantine]:
         try:
             store = open_store(folder, job.storage_options)
             store.delete(path for path in store.files("") if job.attempt in path)

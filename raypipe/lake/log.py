@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from raypipe.core.uris import is_local
 from raypipe.lake.store import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _READABLE = {"timestampNtz", "deletionVectors", "columnMapping", "vacuumProtocolCheck"}
 _META = "raypipe"
@@ -31,6 +33,8 @@ class TableLog:
         self.options = dict(storage_options) if storage_options else None
         self._seen = -1
         self._light: Any = None
+        self._kept: Any = None
+        self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.name, self.uri, self.options))
@@ -57,7 +61,8 @@ class TableLog:
         """The version of a transaction, or None when there was none or there is no table."""
         if self.version_or_none() is None:
             return None
-        found = self.open().transaction_version(app_id)
+        with self.newest() as table:
+            found = table.transaction_version(app_id)
         return None if found is None else int(found)
 
     def has_transaction(self, app_id: str) -> bool:
@@ -100,6 +105,31 @@ class TableLog:
             return -1
         return int(self._light.version())
 
+    @contextmanager
+    def newest(self) -> Iterator[Any]:
+        """The ``DeltaTable`` at its newest version, for this thread alone until the block ends.
+
+        One is kept from block to block, for following a log costs a tenth of reading it.
+
+        Raises:
+            TableNotFoundError: there is no table.
+            LakeError: the table uses a feature that would be read wrongly here.
+        """
+        with self._lock:
+            table, self._kept = self._kept, None
+        if table is not None and self.version() >= table.version():
+            try:
+                table.update_incremental()
+            except Exception:  # noqa: BLE001 - the same failure comes again, with its reason
+                table = self.open()
+            else:
+                self._refuse_unreadable(table)
+        else:
+            table = self.open()
+        yield table
+        with self._lock:
+            self._kept = table
+
     def open(self, version: int | None = None) -> Any:
         """The ``DeltaTable`` at a version, the newest one by default.
 
@@ -121,7 +151,7 @@ class TableLog:
         except Missing:
             raise self.not_found() from None
         except DeltaError as error:
-            if version is None:
+            if version is None or self.commit_info(version) is not None:
                 raise LakeError("the table's log cannot be read", f"{self.uri}: {error}") from error
             raise self.no_version(version, newest) from error
         self._refuse_unreadable(table)
@@ -157,7 +187,9 @@ class TableLog:
         """
         limit = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
         newest = self.version()
-        for info in self.open().history():
+        with self.newest() as table:
+            commits = table.history()
+        for info in commits:
             if info["timestamp"] <= limit:
                 return int(info["version"])
         raise self.no_version(when.isoformat(), newest)

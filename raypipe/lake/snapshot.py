@@ -47,13 +47,19 @@ class Pinned:
 
 
 def pin(log: TableLog, version: int | None) -> Pinned:
-    """Reads the log at a version.
+    """Reads the log at a version, the newest one by default.
 
     Raises:
         TableNotFoundError: there is no table.
         VersionNotFoundError: the table has no such version.
     """
-    table = log.open(version)
+    if version is not None:
+        return _pinned(log, log.open(version))
+    with log.newest() as table:
+        return _pinned(log, table)
+
+
+def _pinned(log: TableLog, table: Any) -> Pinned:
     files = _with_counts(log, pl.DataFrame(table.get_add_actions(flatten=True)))
     return Pinned(
         int(table.version()),

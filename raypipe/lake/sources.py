@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import polars as pl
 
@@ -171,7 +171,7 @@ def resolve(data: object) -> Source:
 
 def as_frame(data: object) -> pl.DataFrame:
     """An object with an Arrow stream as a frame."""
-    return pl.DataFrame(data)
+    return pl.DataFrame(cast("Any", data))
 
 
 def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:

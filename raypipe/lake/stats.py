@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
 _MAX_CHARS = 32
 _TOP = 0x10FFFF
+_EXACT_DIGITS = 15  # what a JSON number carries through a double unchanged
 
 
 def delta_stats(frame: pl.DataFrame) -> str:
     """Row count, null counts, least and greatest values of a file's columns as Delta's JSON.
 
     Left out where they would mislead a reader: the ends of a float column that holds NaN or an
-    infinity, of nested, binary, boolean and decimal columns. A long string's least value is cut
-    short, its greatest is cut and rounded up.
+    infinity, of nested and binary columns, and of decimals too wide for JSON. A long string's
+    least value is cut short, its greatest is cut and rounded up.
     """
     flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested()]
     stats: dict[str, Any] = {"numRecords": frame.height}
@@ -26,9 +27,7 @@ def delta_stats(frame: pl.DataFrame) -> str:
     for name in flat:
         ends = _ends(frame[name])
         if ends is not None:
-            low[name] = ends[0]
-            if ends[1] is not None:
-                high[name] = ends[1]
+            low[name], high[name] = ends
     stats["minValues"] = low
     stats["maxValues"] = high
     stats["nullCount"] = {name: frame[name].null_count() for name in flat}
@@ -41,7 +40,11 @@ def _ends(column: pl.Series) -> tuple[Any, Any] | None:
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime | pl.Date):
         return _time_ends(column)
-    if not (dtype.is_integer() or dtype.is_float() or isinstance(dtype, pl.String)):
+    if isinstance(dtype, pl.Decimal):
+        exact = dtype.precision is not None and dtype.precision <= _EXACT_DIGITS
+        ends = (column.min(), column.max())
+        return (float(cast("Any", ends[0])), float(cast("Any", ends[1]))) if exact else None
+    if not (dtype.is_integer() or dtype.is_float() or isinstance(dtype, pl.String | pl.Boolean)):
         return None
     if dtype.is_float() and column.is_nan().any():
         return None
@@ -50,7 +53,9 @@ def _ends(column: pl.Series) -> tuple[Any, Any] | None:
     if dtype.is_float() and not (math.isfinite(low) and math.isfinite(high)):
         return None
     if isinstance(dtype, pl.String):
-        return low[:_MAX_CHARS], round_up(high, _MAX_CHARS)
+        # Both or none: deltalake reads a least value alone as "no row can match".
+        top = round_up(high, _MAX_CHARS)
+        return None if top is None else (low[:_MAX_CHARS], top)
     return low, high
 
 

@@ -145,8 +145,10 @@ class _RemoteStore:
 
     def put(self, path: str, data: bytes) -> None:
         try:
-            with self._fs().open_output_stream(path) as stream:
-                stream.write(data)
+            # Delta's own stream takes bytes only, and pyarrow's wrapper around it hands on buffers.
+            stream = self._fs().handler._handler.open_output_stream(path, None)
+            stream.write(data)
+            stream.close()
         except OSError as error:
             raise _denied(path, error) from error
 

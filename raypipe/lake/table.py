@@ -167,9 +167,10 @@ class Table:
         with self._lock:
             if timestamp is not None:
                 version = self._log.at_time(timestamp)
-            wanted = self._log.version() if version is None else version
+            newest = self._log.version()
+            wanted = newest if version is None else version
             if self._last is None or self._last.version != wanted:
-                self._last = pin(self._log, wanted)
+                self._last = pin(self._log, None if wanted == newest else wanted)
             return Snapshot(self._lake, self._log, self._last)
 
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
@@ -182,7 +183,8 @@ class Table:
         Raises:
             TableNotFoundError: nothing has been written yet.
         """
-        return [_entry(info) for info in self._log.open().history(limit)]
+        with self._log.newest() as table:
+            return [_entry(info) for info in table.history(limit)]
 
     def quarantine(self) -> Table:
         """The table of the rows that were refused: the same columns, ``_reasons`` (the names of

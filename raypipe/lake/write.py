@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import polars as pl
 
@@ -211,5 +211,6 @@ def _write_local(target: Path, frame: pl.DataFrame) -> int:
 
 
 def locate(folder: str, path: str) -> str:
-    """Where a file of a table lies."""
-    return str(Path(folder) / path) if is_local(folder) else join(folder, path)
+    """Where a file of a table lies, from its path as the log spells it (URL-encoded)."""
+    plain = unquote(path)
+    return str(Path(folder) / plain) if is_local(folder) else join(folder, plain)

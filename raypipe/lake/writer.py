@@ -19,7 +19,7 @@ from raypipe.lake.log import TableLog, our_part, schema_of
 from raypipe.lake.outcome import Commit, Report
 from raypipe.lake.sources import Source, resolve
 from raypipe.lake.store import check_writable
-from raypipe.lake.write import BATCH, REASONS, WriteJob
+from raypipe.lake.write import BATCH, REASONS, WriteJob, WrittenFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,9 +148,9 @@ class Writer:
     def _now(self) -> _Now:
         if self.log.version_or_none() is None:
             return _Now(-1, None, self.partition_by)
-        table = self.log.open()
-        own = tuple(table.metadata().partition_columns)
-        return _Now(int(table.version()), schema_of(table), self.partition_by or own)
+        with self.log.newest() as table:
+            own = tuple(table.metadata().partition_columns)
+            return _Now(int(table.version()), schema_of(table), self.partition_by or own)
 
     def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
         schema = now.schema or self._first_schema(source, ask.where)
@@ -200,16 +200,19 @@ class Writer:
             attempt=ask.attempt,
             points="lake",
         )
+        # Files that were once in the quarantine's log stay: a reader may have it pinned, and of two
+        # writers of one batch either one's may be the ones that count.
+        quarantined = False
         try:
-            self._commit_quarantine(ask, job, tally)
+            quarantined = self._commit_quarantine(ask, job, tally)
             done = commit(self.log, change)
         except (CommitConflictError, SchemaError, ConfigError, SchemaMoved):
             # These say for certain that nothing was committed to the table itself.
             self._withdraw_quarantine(ask, job)
-            clean_up(job)
+            clean_up(job, quarantine=not quarantined)
             raise
         if done.applied_before:
-            clean_up(job)
+            clean_up(job, quarantine=not quarantined)
         return self._result(done)
 
     @staticmethod
@@ -226,27 +229,35 @@ class Writer:
             "sources": [part.label for part in source.parts[:_SOURCES_NOTED]],
         }
 
-    def _commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> None:
+    def _commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> bool:
         """Before the data: what a kill between the two leaves, the retry replaces."""
         stale = ask.app_id is not None and self.quarantine.has_transaction(ask.app_id)
         if not tally.quarantine_files and not stale:
-            return
-        self._replace_quarantined(ask, job, tally)
+            return False
+        self._replace_quarantined(ask, job, tally.quarantine_files, ask.quarantine_prefix)
         fault_point("lake:after-quarantine")
+        return True
 
-    def _replace_quarantined(self, ask: Ask, job: WriteJob, tally: Tally | None) -> None:
-        commit(
-            self.quarantine,
-            Change(
-                files=tally.quarantine_files if tally else (),
-                schema={**job.schema, REASONS: pl.List(pl.String), BATCH: pl.String()},
-                remove=ask.quarantine_prefix,
-                app_id=ask.app_id,
-                replaces=True,
-                noted={"kind": "quarantine", "batch_id": ask.batch_id},
-                attempt=ask.attempt,
-            ),
+    def _replace_quarantined(
+        self, ask: Ask, job: WriteJob, files: tuple[WrittenFile, ...], remove: str
+    ) -> None:
+        change = Change(
+            files=files,
+            schema={**job.schema, REASONS: pl.List(pl.String), BATCH: pl.String()},
+            remove=remove,
+            app_id=ask.app_id,
+            replaces=True,
+            noted={"kind": "quarantine", "batch_id": ask.batch_id},
+            attempt=ask.attempt,
         )
+        try:
+            commit(self.quarantine, change)
+        except SchemaMoved:
+            raise SchemaError(
+                f"the quarantine table of {self.log.name!r} has other columns than the table",
+                self.quarantine.name,
+                "Move it away; it was made for another table.",
+            ) from None
 
     def _withdraw_quarantine(self, ask: Ask, job: WriteJob) -> None:
         if self.quarantine.version_or_none() is None:
@@ -254,7 +265,7 @@ class Writer:
         try:
             # Another writer may have brought the same batch to its end: then they are its rows.
             if ask.app_id is None or not self.log.has_transaction(ask.app_id):
-                self._replace_quarantined(ask, job, None)
+                self._replace_quarantined(ask, job, (), ask.quarantine_prefix + ask.attempt)
         except RaypipeError as error:
             logger.warning("rows of %r stay in quarantine uncommitted: %s", ask.batch, error)
 

@@ -45,9 +45,7 @@ class ModelBundle:
         self.model = model
         self.recipe = recipe
         self.manifest = {**manifest, "format": FORMAT}
-        self.manifest["files"] = {
-            name: bytes_hash(data) for name, data in self._payload().items()
-        }
+        self.manifest["files"] = {name: bytes_hash(data) for name, data in self._payload().items()}
 
     @property
     def content_hash(self) -> str:

@@ -49,7 +49,9 @@ class Metric:
             )
         if not np.isin(y, (0.0, 1.0)).all():
             bad = y[~np.isin(y, (0.0, 1.0))][0]
-            raise ConfigError(f"{self.name} needs labels 0 or 1", float(bad), "Drop unknown labels.")
+            raise ConfigError(
+                f"{self.name} needs labels 0 or 1", float(bad), "Drop unknown labels."
+            )
         return self._compute(y, p) if y.size else float("nan")
 
     def better(self, one: float, other: float) -> bool:

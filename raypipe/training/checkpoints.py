@@ -22,13 +22,13 @@ class State:
     """A run after some rounds.
 
     Attributes:
-        model: the booster as UBJ bytes.
+        model: the booster as UBJ bytes; empty before the first round.
         rounds: rounds done.
         history: evaluation figures by set, metric and round.
     """
 
-    model: bytes
-    rounds: int
+    model: bytes = b""
+    rounds: int = 0
     history: History = field(default_factory=dict)
 
 
@@ -49,14 +49,3 @@ def from_checkpoint(checkpoint: ray.train.Checkpoint) -> State:
         data: dict[str, Any] = json.loads((path / STATE).read_text())
         model = (path / MODEL).read_bytes()
     return State(model=model, rounds=data["rounds"], history=data["history"])
-
-
-def joined(before: History, after: History) -> History:
-    """The history of a resumed run: the rounds before the checkpoint, then those after it."""
-    return {
-        name: {
-            metric: [*before.get(name, {}).get(metric, []), *values]
-            for metric, values in metrics.items()
-        }
-        for name, metrics in after.items()
-    }

@@ -83,7 +83,6 @@ def run_train(
             storage_path=storage,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             failure_config=ray.train.FailureConfig(max_failures=max_failures),
-            worker_runtime_env=_fault_environment(),
         ),
     )
     with _own_interrupt_handler():
@@ -99,13 +98,6 @@ def run_train(
 
 def _loop(config: dict[str, Any]) -> None:
     train(config["job"])
-
-
-def _fault_environment() -> dict[str, Any]:
-    # a test's kill points reach workers of a cluster that was started before they were set
-    names = ("RAYPIPE_FAULT", "RAYPIPE_FAULT_ONCE")
-    found = {name: os.environ[name] for name in names if name in os.environ}
-    return {"env_vars": found} if found else {}
 
 
 def _last_line(error: BaseException) -> str:

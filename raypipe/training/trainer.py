@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from datetime import timedelta
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +12,22 @@ from raypipe.core.errors import ConfigError, TrainingError
 from raypipe.core.identity import content_hash
 from raypipe.core.uris import is_local, join
 from raypipe.features import FittedRecipe, Recipe
-from raypipe.lake import Lake
 from raypipe.models import ModelBundle, metrics
 from raypipe.training.learner import XGBoost
 from raypipe.training.plan import Shards, plan_shards, to_json
 from raypipe.training.run import Run
 
 if TYPE_CHECKING:
-    from raypipe.lake import Snapshot
+    from raypipe.lake import Lake, Snapshot
 
 _PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
-DEFAULT_CHECKPOINT_EVERY = timedelta(seconds=5)
 
 
 class Trainer:
     """Fits a recipe and a learner on a snapshot with Ray Train.
 
     The finished model is a function of the recipe, the learner, the seed, the number of workers, the
-    rows of the snapshot and the package versions: a worker that is killed, or a driver that is and
+    checkpoints' distance, the rows of the snapshot and the package versions: a worker that is killed, or a driver that is and
     is started again, changes no byte of it.
 
     Args:
@@ -40,7 +37,8 @@ class Trainer:
         num_workers: ranks; the model depends on it.
         cpus_per_worker: logical CPUs and threads of each rank; the model does not depend on it.
         seed: seeds everything that is sampled.
-        checkpoint_every: rounds (int) or time (``timedelta``) between checkpoints.
+        checkpoint_every: rounds between checkpoints. The model depends on it: what XGBoost samples
+            begins anew at each, so that a resumed run samples the same.
         max_failures: how often a lost worker is replaced before ``fit`` gives up.
 
     Raises:
@@ -56,20 +54,17 @@ class Trainer:
         num_workers: int = 2,
         cpus_per_worker: int = 1,
         seed: int = 0,
-        checkpoint_every: int | timedelta = DEFAULT_CHECKPOINT_EVERY,
+        checkpoint_every: int = 25,
         max_failures: int = 3,
     ) -> None:
-        for name, value in (("num_workers", num_workers), ("cpus_per_worker", cpus_per_worker)):
+        counts = {
+            "num_workers": num_workers,
+            "cpus_per_worker": cpus_per_worker,
+            "checkpoint_every": checkpoint_every,
+        }
+        for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name} must be a whole number >= 1", value, field=name)
-        if isinstance(checkpoint_every, int):
-            checkpoint_too_short = checkpoint_every < 1
-        else:
-            checkpoint_too_short = checkpoint_every <= timedelta(0)
-        if checkpoint_too_short:
-            raise ConfigError(
-                "checkpoint_every must be > 0", checkpoint_every, field="checkpoint_every"
-            )
         self.recipe = recipe
         self.label = label
         self.learner = learner or XGBoost()
@@ -106,7 +101,7 @@ class Trainer:
             ResourceError: the cluster can never hold the workers.
             TrainingError: it did not finish; calling again goes on.
         """
-        lake = Lake(train.root, train.storage_options)
+        lake = train.lake
         if not is_local(lake.root):
             raise ConfigError(
                 "training keeps its checkpoints in the lake, which must be a folder for now",
@@ -168,6 +163,7 @@ class Trainer:
             "learner": self.learner.to_dict(),
             "seed": self.seed,
             "num_workers": self.num_workers,
+            "checkpoint_every": self.checkpoint_every,
             "train": train.identity(),
             "valid": valid.identity() if valid else None,
             "tags": tags,
@@ -231,6 +227,7 @@ def rebuild(lake: Lake, manifest: Mapping[str, Any], *, attempt: str) -> Run:
         label=manifest["label"],
         learner=XGBoost.from_dict(manifest["learner"]),
         num_workers=manifest["num_workers"],
+        checkpoint_every=manifest["checkpoint_every"],
         seed=manifest["seed"],
     )
     valid = manifest["valid"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import copy
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import ray.train
 import xgboost
 
-from raypipe.core.faults import fault_point
+from raypipe.core.faults import fault_point, wanted_faults
 from raypipe.features import FittedRecipe
 from raypipe.training import checkpoints, feeding
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from raypipe.core.scan import ScanPart
     from raypipe.training.learner import XGBoost
     from raypipe.training.plan import Shards
+
+
+Eval = tuple[xgboost.DMatrix, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,61 +32,17 @@ class Job:
     learner: XGBoost
     seed: int
     threads: int
-    checkpoint_every: int | timedelta
+    checkpoint_every: int
     parts: Sequence[ScanPart]
     shards: Shards
     valid_parts: Sequence[ScanPart]
     valid_shards: Shards
-
-
-class _Checkpoints(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-    """Reports a checkpoint every so many rounds, or as soon as so much time has passed.
-
-    Reporting is a barrier, so all ranks must agree on the round: by rounds they do by themselves; by
-    time rank 0 decides and tells the others.
-    """
-
-    def __init__(self, job: Job, before: checkpoints.History) -> None:
-        self._every = job.checkpoint_every
-        self._rounds = job.learner.rounds
-        self._before = before
-        self._last = time.monotonic()
-
-    def after_iteration(
-        self, model: xgboost.Booster, epoch: int, evals_log: Mapping[str, Any]
-    ) -> bool:
-        done = model.num_boosted_rounds()
-        fault_point("training:round")
-        if done < self._rounds and self._due(done):
-            history = checkpoints.joined(self._before, _plain(evals_log))
-            report(model, done, history)
-            self._last = time.monotonic()
-        return False
-
-    def _due(self, done: int) -> bool:
-        if isinstance(self._every, int):
-            return done % self._every == 0
-        mine = time.monotonic() - self._last >= self._every.total_seconds()
-        return bool(xgboost.collective.broadcast(mine, 0))
-
-
-def report(model: xgboost.Booster, done: int, history: checkpoints.History) -> None:
-    """Tells Ray Train the round; rank 0 hands in the state."""
-    metrics = {"round": done} | {
-        f"{name}-{metric}": values[-1]
-        for name, metrics in history.items()
-        for metric, values in metrics.items()
-    }
-    if ray.train.get_context().get_world_rank() != 0:
-        ray.train.report(metrics)
-        return
-    state = checkpoints.State(model=bytes(model.save_raw("ubj")), rounds=done, history=history)
-    with checkpoints.as_checkpoint(state) as checkpoint:
-        ray.train.report(metrics, checkpoint=checkpoint)
+    faults: Mapping[str, str] = field(default_factory=wanted_faults)
 
 
 def train(job: Job) -> None:
     """One rank: reads its own rows, grows the trees with the others, hands in checkpoints."""
+    os.environ.update(job.faults)
     rank = ray.train.get_context().get_world_rank()
     recipe = FittedRecipe.from_json(job.recipe)
     names = recipe.feature_names
@@ -97,26 +56,49 @@ def train(job: Job) -> None:
         evals.append((feeding.matrix(held, names, ref=dtrain, **settings), "valid"))
         del held
     resumed = ray.train.get_checkpoint()
-    state = checkpoints.from_checkpoint(resumed) if resumed else None
-    booster = xgboost.Booster(model_file=bytearray(state.model)) if state else None
-    done = state.rounds if state else 0
-    before = state.history if state else {}
-    log: dict[str, Any] = {}
-    model = xgboost.train(
-        job.learner.booster_params(seed=job.seed, threads=job.threads),
-        dtrain,
-        num_boost_round=job.learner.rounds - done,
-        evals=evals,
-        evals_result=log,
-        verbose_eval=False,
-        xgb_model=booster,
-        callbacks=[_Checkpoints(job, before)],
-    )
-    report(model, model.num_boosted_rounds(), checkpoints.joined(before, _plain(log)))
+    state = checkpoints.from_checkpoint(resumed) if resumed else checkpoints.State()
+    while state.rounds < job.learner.rounds:
+        state = grow(job, dtrain, evals, state)
+        report(state)
 
 
-def _plain(log: Mapping[str, Any]) -> checkpoints.History:
-    return {
-        name: {metric: [float(v) for v in values] for metric, values in metrics.items()}
-        for name, metrics in log.items()
-    }
+def grow(
+    job: Job, dtrain: xgboost.DMatrix, evals: Sequence[Eval], before: checkpoints.State
+) -> checkpoints.State:
+    """The rounds up to the next checkpoint, grown by a booster made anew from the last one's bytes.
+
+    XGBoost keeps random state outside of the model: a booster that goes on and one that was loaded
+    draw other rows and columns, ``seed_per_iteration`` or not. Begun anew at each checkpoint, the
+    undisturbed run draws what a resumed one draws.
+    """
+    params = job.learner.booster_params(seed=job.seed, threads=job.threads)
+    cache = [matrix for matrix, _ in evals]
+    model = bytearray(before.model) if before.model else None
+    booster = xgboost.Booster(params, cache, model_file=model)
+    history = copy.deepcopy(before.history)
+    until = min(before.rounds + job.checkpoint_every, job.learner.rounds)
+    for number in range(before.rounds, until):
+        booster.update(dtrain, iteration=number)
+        _note(history, booster.eval_set(evals, number))
+        fault_point("training:round")
+    return checkpoints.State(model=bytes(booster.save_raw("ubj")), rounds=until, history=history)
+
+
+def report(state: checkpoints.State) -> None:
+    """Tells Ray Train the round; rank 0 hands in the state."""
+    metrics: dict[str, float] = {"round": state.rounds}
+    for name, figures in state.history.items():
+        metrics |= {f"{name}-{metric}": values[-1] for metric, values in figures.items()}
+    if ray.train.get_context().get_world_rank() != 0:
+        ray.train.report(metrics)
+        return
+    with checkpoints.as_checkpoint(state) as checkpoint:
+        ray.train.report(metrics, checkpoint=checkpoint)
+
+
+def _note(history: checkpoints.History, line: str) -> None:
+    """Adds the figures of a line like ``[3]	train-logloss:0.61	valid-logloss:0.63``."""
+    for item in line.split("\t")[1:]:
+        key, _, value = item.rpartition(":")
+        name, _, metric = key.partition("-")
+        history.setdefault(name, {}).setdefault(metric, []).append(float(value))

@@ -179,7 +179,7 @@ def _stages(report: Report) -> list[Markup]:
 
 
 def _lineage(report: Report) -> list[Markup]:
-    drawn = charts.lineage(report.nodes, report.edges, key="lineage-graph", width=WIDE)
+    drawn = charts.lineage_graph(report.nodes, report.edges, key="lineage-graph", width=WIDE)
     box = el(
         "div", drawn, class_="scroll graph", tabindex="0", role="region", aria_label="Lineage graph"
     )

@@ -42,9 +42,9 @@ font-size:14px}
 dl.about dt{color:var(--quiet)}
 dl.about dd{margin:0;overflow-wrap:anywhere}
 .headlines{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:1px;
-margin:0;padding:0;list-style:none;background:var(--rule);border:1px solid var(--rule);
+margin:0;padding:0;list-style:none;background:var(--panel);border:1px solid var(--rule);
 border-radius:8px;overflow:hidden}
-.headlines li{background:var(--panel);padding:18px 20px;overflow-wrap:anywhere}
+.headlines li{box-shadow:0 0 0 1px var(--rule);padding:18px 20px;overflow-wrap:anywhere}
 .headlines span{display:block}
 .headlines .what{font-size:13px;color:var(--quiet)}
 .headlines .value{font-size:28px;line-height:1.3;font-weight:640;letter-spacing:-.01em;
@@ -149,13 +149,18 @@ th,td{padding-right:14px}
 body{font-size:11pt}
 main,header,footer{max-width:none;padding:0}
 header{padding-top:0}
+h1{font-size:20pt}
+h2{font-size:14pt}
+ul.findings li:first-child{font-size:12.5pt}
+.headlines{grid-template-columns:repeat(auto-fit,minmax(140px,1fr))}
+.headlines li{padding:8pt 10pt}
 nav{display:none}
 section{margin-top:28pt}
 h2{break-after:avoid}
 figure,tr,ul.findings li,.headlines{break-inside:avoid}
 thead{display:table-header-group}
 .scroll{overflow:visible}
-table{font-size:8pt}
+table,thead th{font-size:8pt}
 th,td{padding:2pt 7pt 2pt 0}
 .graph svg{min-width:0!important}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}

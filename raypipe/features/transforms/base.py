@@ -155,5 +155,7 @@ def check_type(kind: str, column: str, dtype: pl.DataType, fine: bool, want: str
 
 
 def is_number(value: Any) -> bool:
-    """Whether JSON holds a number (not a boolean)."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether JSON holds a number: a float, or an integer of 64 bits; not a boolean."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, float)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from raypipe.features.transforms.base import check_type, tampered
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Key = str | int | bool
 
@@ -58,4 +61,4 @@ def check_sorted(keys: Any, dtype: pl.DataType, kind: str, column: str) -> list[
 
 
 def _rising(keys: Sequence[Any]) -> bool:
-    return all(a < b for a, b in zip(keys, keys[1:], strict=False))
+    return all(a < b for a, b in itertools.pairwise(keys))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 
@@ -23,6 +21,10 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
 
 PARTS: dict[str, tuple[Callable[[pl.Expr], pl.Expr], Callable[[Any], int]]] = {
     "year": (lambda c: c.dt.year(), lambda v: int(v.year)),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
-from raypipe.expressions import compile_row, decode, encode, root_columns
+from raypipe.expressions import compile_row, decode, encode, lower, root_columns
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
@@ -25,12 +24,16 @@ from raypipe.features.transforms.base import (
     tampered,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 
 @dataclass(frozen=True, slots=True)
 class Derive(Transform):
     """A column that an expression gives, row by row.
 
-    Nulls, NaN and overflow mean what polars makes of them. The column is a feature unless a later
+    Nulls, NaN and overflow mean what polars makes of them; ``//`` and ``%`` of floats are computed
+    as ``floor(a / b)`` and ``a - b * floor(a / b)``. The column is a feature unless a later
     transform reads it or it is the label.
     """
 
@@ -51,7 +54,7 @@ class Derive(Transform):
 
     def outputs(self, schema: Schema) -> dict[str, pl.DataType]:
         """The column, of the type that polars gives it."""
-        frame = pl.LazyFrame(schema={name: schema[name] for name in self.reads} or {"#": pl.Null})
+        frame = pl.LazyFrame(schema={name: schema[name] for name in self.reads})
         try:
             found = frame.select(decode(self.expression).alias(self.name)).collect_schema()
         except pl.exceptions.PolarsError as failure:
@@ -64,7 +67,7 @@ class Derive(Transform):
         """The expression itself; there is no state."""
         if state is not None:
             raise tampered(self.kind, "it has a state", self.name)
-        return _Derived((self.name,), self.expression, dict(schema))
+        return _Derived((self.name,), lower(self.expression, schema), dict(schema))
 
     def to_json(self) -> dict[str, Json]:
         """The name and the expression."""
@@ -74,7 +77,8 @@ class Derive(Transform):
     def from_json(cls, data: Mapping[str, Json]) -> Self:
         """The transform again, its expression checked node by node."""
         check_keys(data, {"name", "expression"}, cls.kind)
-        decode(data["expression"])
+        if not root_columns(data["expression"]):
+            raise tampered(cls.kind, "an expression reads no column", "expression")
         name = check_text(data["name"], cls.kind, "name")
         return cls(name, canonical_json(data["expression"]))
 
@@ -114,7 +118,7 @@ def _through_polars(
             {name: [slots[place]] * 2 for name, place in reads.items()}, schema=types
         )
         try:
-            return frame.select(expr)["#"][0]
+            return frame.lazy().select(expr).collect(optimizations=pl.QueryOptFlags.none())["#"][0]
         except pl.exceptions.PolarsError as failure:
             raise RecipeError(
                 f"derive cannot compute {name!r}", str(failure)[:500], None, name
@@ -143,7 +147,8 @@ def derive(**expressions: pl.Expr) -> tuple[Derive, ...]:
         **expressions: the name and the expression of each column, as ``late=pl.col("delay") > 15``.
 
     Raises:
-        RecipeError: an expression holds what cannot be stored as data, such as a Python function.
+        RecipeError: an expression reads no column, or holds what cannot be stored as data, such as
+            a Python function.
     """
     made = []
     for name, expression in expressions.items():
@@ -153,5 +158,7 @@ def derive(**expressions: pl.Expr) -> tuple[Derive, ...]:
             raise RecipeError(
                 f"derive of {name!r}: {failure.what}", failure.got, failure.act, name
             ) from failure
+        if not root_columns(json.loads(text)):
+            raise RecipeError(f"derive of {name!r} reads no column", None, "Name one.", name)
         made.append(Derive(name, text))
     return tuple(made)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,9 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Strategy = Literal["mean", "median", "constant"]
 _STRATEGIES = ("mean", "median", "constant")
@@ -72,8 +74,8 @@ class Impute(Transform):
             if state is not None or self.value is None:
                 raise tampered(self.kind, "a constant has a state or no value", self.column)
             return _Imputed(tuple(self.outputs(schema)), float(self.value))
-        if not is_number(state):
-            raise tampered(self.kind, "its value is not a number", self.column)
+        if not is_number(state) or not math.isfinite(state):
+            raise tampered(self.kind, "its value is not a finite number", self.column)
         return _Imputed(tuple(self.outputs(schema)), float(state))
 
     def to_json(self) -> dict[str, Json]:

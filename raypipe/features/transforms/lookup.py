@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.core.identity import canonical_json, content_hash
-from raypipe.core.scan import Scan
+from raypipe.core.identity import content_hash
 from raypipe.expressions.values import parse, plain
 from raypipe.features.columns import RAW_TYPES, canonical, raw_type, unknown
 from raypipe.features.transforms.base import (
@@ -25,6 +23,11 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from raypipe.core.scan import Scan
 
 MAX_ROWS = 100_000
 _KEY_TYPES = ("string", "int64", "bool", "date")
@@ -227,5 +230,5 @@ def lookup(
     ).collect()
     found = found.with_columns(pl.col(pl.Float64).fill_nan(None))
     _check_table(found, on)
-    digest = content_hash(canonical_json(_table_json(found)))
+    digest = content_hash(_table_json(found))
     return Lookup(on, prefix, digest, found)

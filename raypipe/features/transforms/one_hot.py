@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -30,6 +29,9 @@ from raypipe.features.transforms.categories import (
     coded,
     shown,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_CATEGORIES = 2_000
 
@@ -130,9 +132,9 @@ class _Hot(Fitted):
         def step(slots: list[Any]) -> None:
             for place in places:
                 slots[place] = 0.0
-            place = place_of.get(slots[have])
-            if place is not None:
-                slots[place] = 1.0
+            hot = place_of.get(slots[have])
+            if hot is not None:
+                slots[hot] = 1.0
 
         return step
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -26,6 +25,9 @@ from raypipe.features.transforms.base import (
     tampered,
 )
 from raypipe.features.transforms.categories import Key, check_category, check_sorted, coded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class _Sums:
 
     def finish(self) -> Json:
         prior = self.total / self.rows
-        keys: list[Any] = sorted(self.sums)  # type: ignore[type-var]
+        keys: list[Any] = sorted(self.sums)
         values = []
         for key in keys:
             count, total = self.sums[key]

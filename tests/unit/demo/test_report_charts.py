@@ -24,14 +24,13 @@ from raypipe.demo.report import (
     charts,
 )
 from raypipe.demo.report.charts.drift import BOUNDS, shade
-from raypipe.demo.report.charts.layers import arrange, crossings, forward, layer_of
 from raypipe.demo.report.figures import count, seconds, share, shorten, signed
 from raypipe.demo.report.markup import el, text
 from raypipe.demo.report.scales import Linear, Log, date_ticks, log_ticks, nice_ticks, tick_label
 from raypipe.demo.report.svg import NARROW, WIDE, apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 FIRST = date(2013, 4, 1)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -196,7 +195,7 @@ def draw_all(width: float, name: str = "x") -> list[str]:
             width=width,
         ),
         charts.stage_bars([Stage(name=name, seconds=0.0, rows=0)], key="k", width=width),
-        charts.lineage(nodes, [LineageEdge(source=name, target=name)], key="k", width=width),
+        charts.lineage_graph(nodes, [LineageEdge(source=name, target=name)], key="k", width=width),
     ]
 
 
@@ -220,7 +219,7 @@ def test_one_of_everything_is_well_formed(width: int, name: str) -> None:
         lambda: charts.versions_in_service([], [], key="k", width=WIDE),
         lambda: charts.request_latency([], key="k", width=WIDE),
         lambda: charts.stage_bars([], key="k", width=WIDE),
-        lambda: charts.lineage([], [], key="k", width=WIDE),
+        lambda: charts.lineage_graph([], [], key="k", width=WIDE),
     ],
 )
 def test_no_data_is_said_in_the_picture(draw: Callable[[], str]) -> None:
@@ -347,62 +346,3 @@ def test_latency_is_by_batch_size_and_leaves_out_what_took_no_time() -> None:
         charts.request_latency([of(100, 3.0), of(1, 0.5), of(7, 0.0)], key="k", width=NARROW)
     )
     assert [one.text for one in with_class(root, "name")] == ["1 row", "100 rows"]
-
-
-# Lineage
-
-
-def graph(edges: Sequence[tuple[int, int]]) -> tuple[list[LineageNode], list[LineageEdge]]:
-    ids = sorted({end for edge in edges for end in edge})
-    return (
-        [LineageNode(id=str(i), kind="table", label=str(i)) for i in ids],
-        [LineageEdge(source=str(a), target=str(b)) for a, b in edges],
-    )
-
-
-GRAPHS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=25)
-
-
-@given(GRAPHS)
-def test_any_graph_gets_layers_in_which_edges_go_right(edges: list[tuple[int, int]]) -> None:
-    nodes, given_edges = graph(edges)
-    kept = forward(nodes, given_edges)
-    layers = layer_of(nodes, kept)
-
-    assert set(layers) == {node.id for node in nodes}
-    assert min(layers.values()) == 0
-    assert all(layers[one.source] < layers[one.target] for one in kept)
-    columns, routes = arrange(nodes, kept)
-    assert all(columns)
-    place = {slot: i for i, column in enumerate(columns) for slot in column}
-    for route in routes:
-        assert [place[slot] for slot in route] == list(
-            range(place[route[0]], place[route[0]] + len(route))
-        )
-
-
-@given(GRAPHS)
-def test_edges_without_a_circle_are_all_kept(edges: list[tuple[int, int]]) -> None:
-    rising = [(a, b) for a, b in edges if a < b] or [(0, 1)]
-
-    assert len(forward(*graph(rising))) == len(set(rising))
-
-
-def test_crossed_edges_are_uncrossed() -> None:
-    nodes, edges = graph([(0, 3), (1, 2), (2, 4), (3, 5)])
-    columns, routes = arrange(nodes, edges)
-    steps = [step for route in routes for step in pairwise(route)]
-
-    assert crossings([["0", "1"], ["2", "3"], ["4", "5"]], steps) == 1
-    assert crossings(columns, steps) == 0
-
-
-def test_a_long_lineage_grows_wider_and_boxes_do_not_overlap() -> None:
-    nodes, edges = graph([(i, i + 1) for i in range(12)])
-    root = parse(charts.lineage(nodes, edges, key="k", width=WIDE))
-
-    assert int(root.get("width") or 0) > WIDE
-    lefts = sorted(float(one.get("x") or 0) for one in with_class(root, "node"))
-    wide = float(with_class(root, "node")[0].get("width") or 0)
-    assert all(b - a > wide for a, b in pairwise(lefts))
-    assert "table 1 comes from 0." in (root[1].text or "")

@@ -37,14 +37,14 @@ print(info.folder, flush=True)
 def _processes_of(folder: str) -> list[str]:
     """Processes of the cluster that lives in a folder: each has the folder or its files open."""
     found = []
-    for pid in (p for p in os.listdir("/proc") if p.isdigit()):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            opened = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            opened = [str(file.readlink()) for file in (process / "fd").iterdir()]
+        except OSError:  # it ended meanwhile
             continue
-        if int(pid) != os.getpid() and (folder in line or any(folder in o for o in opened)):
-            found.append(f"{pid} {line[:80]}")
+        if process.name != str(os.getpid()) and any(folder in text for text in (line, *opened)):
+            found.append(f"{process.name} {line[:80]}")
     return found
 
 
@@ -55,8 +55,9 @@ def _eventually_none(folder: str, limit_s: float = 15) -> list[str]:
     return left
 
 
-def _started(rest: str) -> tuple[subprocess.Popen[str], str]:
-    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAYPIPE_DEBUG")}
+def _started(rest: str, **settings: str) -> tuple[subprocess.Popen[str], str]:
+    unset = ("RAY_ADDRESS", "RAYPIPE_DEBUG", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    env = {**{k: v for k, v in os.environ.items() if k not in unset}, **settings}
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(rest=rest)],
         stdout=subprocess.PIPE,
@@ -74,10 +75,9 @@ def _started(rest: str) -> tuple[subprocess.Popen[str], str]:
     return program, folder
 
 
-@pytest.mark.parametrize("way", ["end", "error", "interrupt", "terminate", "terminate idle"])
+@pytest.mark.parametrize("way", ["error", "interrupt", "terminate", "terminate idle"])
 def test_no_process_and_no_folder_outlives_the_program(way: str) -> None:
     rest = {
-        "end": "",
         "error": "raise SystemExit(7)",
         "interrupt": "ray.get(sleep.remote(600))",
         "terminate": "ray.get(sleep.remote(600))",
@@ -94,7 +94,7 @@ def test_no_process_and_no_folder_outlives_the_program(way: str) -> None:
     assert _eventually_none(folder) == []
     assert not Path(folder).exists()
     # a signal that meets Ray's own code inside ray.get ends with 1
-    expected = {"end": (0,), "error": (7,), "interrupt": (1,)}.get(way, (1, 128 + signal.SIGTERM))
+    expected = {"error": (7,), "interrupt": (1,)}.get(way, (1, 128 + signal.SIGTERM))
     assert program.returncode in expected, err
 
 
@@ -136,7 +136,9 @@ def test_a_handler_that_the_program_set_keeps_sigterm() -> None:
     assert program.stdout.splitlines()[-1] == "True"
 
 
-def test_a_local_ray_listens_on_loopback_only_and_says_nothing() -> None:
+def test_a_local_ray_listens_on_loopback_only_and_says_nothing(
+    tmp_path: Path,
+) -> None:
     rest = """
 import psutil
 own = psutil.Process()
@@ -147,13 +149,16 @@ open_to_all = [
 ]
 print(open_to_all, len(own.children(recursive=True)), flush=True)
 """
-    program, folder = _started(rest)
+    program, folder = _started(rest, HOME=str(tmp_path))
     out, err = program.communicate(timeout=60)
     listening, _, count = out.strip().rpartition(" ")
     assert listening == "[]"
     assert int(count) <= 7
     assert err == ""
+    assert program.returncode == 0
+    assert _eventually_none(folder) == []
     assert not Path(folder).exists()
+    assert list(tmp_path.iterdir()) == []  # nothing in the user's home, such as Ray's token
 
 
 def test_a_second_call_gives_the_same_ray(ray_session: None) -> None:
@@ -184,8 +189,10 @@ def test_a_program_joins_the_cluster_that_ray_address_names(ray_session: None) -
         [
             sys.executable,
             "-c",
-            "from raypipe.engine.cluster import ensure_ray; i = ensure_ray()\n"
-            "print(i.address, i.started_here, i.folder)",
+            (
+                "from raypipe.engine.cluster import ensure_ray; i = ensure_ray()\n"
+                "print(i.address, i.started_here, i.folder)"
+            ),
         ],
         capture_output=True,
         text=True,

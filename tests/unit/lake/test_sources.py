@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -18,6 +18,9 @@ from raypipe.core.errors import (
 )
 from raypipe.lake import Lake
 from raypipe.lake.readers import read_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

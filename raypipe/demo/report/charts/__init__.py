@@ -6,7 +6,7 @@ without data it draws a picture that says so.
 
 from raypipe.demo.report.charts.drift import drift_map
 from raypipe.demo.report.charts.latency import request_latency
-from raypipe.demo.report.charts.lineage import lineage
+from raypipe.demo.report.charts.lineage import lineage_graph
 from raypipe.demo.report.charts.quality import auc_by_week
 from raypipe.demo.report.charts.service import versions_in_service
 from raypipe.demo.report.charts.stages import stage_bars
@@ -14,7 +14,7 @@ from raypipe.demo.report.charts.stages import stage_bars
 __all__ = [
     "auc_by_week",
     "drift_map",
-    "lineage",
+    "lineage_graph",
     "request_latency",
     "stage_bars",
     "versions_in_service",

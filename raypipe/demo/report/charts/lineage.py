@@ -18,7 +18,7 @@ TITLE = "Lineage, from sources to what serves"
 _HIGH, _GAP, _BEND = 54.0, 16.0, 10.0
 
 
-def lineage(
+def lineage_graph(
     nodes: Sequence[LineageNode], edges: Sequence[LineageEdge], *, key: str, width: float
 ) -> Markup:
     """A layered graph; each box names its kind in words, so that colour only helps.

@@ -1,0 +1,74 @@
+# make help lists the targets. PYTHON=… names the interpreter that makes .venv (3.11 or newer).
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMPS  := $(VENV)/.stamps
+PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	&& { echo $$p; break; }; done)
+BENCHES := $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/*.py))
+CHROMES := chromium chromium-browser google-chrome google-chrome-stable
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test test-long check format browser clean $(BENCHES)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@for b in $(BENCHES); do printf '  %-12s run benchmarks/%s.py\n' "$$b" "$${b#bench-}"; done
+
+venv: $(STAMPS)/dev ## make .venv and install everything, for work on raypipe
+
+demo: $(STAMPS)/demo ## install what is needed and run the whole loop on a year of flights
+	$(BIN)/raypipe demo
+
+test: $(STAMPS)/dev ## run the tests (a few minutes)
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(STAMPS)/dev ## run the tests that take minutes each
+	$(BIN)/python -m pytest -m long
+
+check: $(STAMPS)/dev ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMPS)/dev ## sort imports and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BENCHES): bench-%: $(STAMPS)/dev
+	$(BIN)/python benchmarks/$*.py
+
+browser: ## install headless Chromium, which one test needs
+	@for c in $(CHROMES); do command -v $$c >/dev/null 2>&1 && { echo "$$c is installed"; exit 0; }; done; \
+	if ! command -v apt-get >/dev/null 2>&1; then \
+		echo "Install Chromium with the package manager of this system."; exit 1; \
+	elif [ "$$(id -u)" != 0 ]; then \
+		echo "Installing Chromium needs root: sudo make browser"; exit 1; \
+	else \
+		apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
+	fi
+
+clean: ## remove .venv, caches and what the demo wrote
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache raypipe-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv:
+	@test -n "$(PYTHON)" || { echo "raypipe needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# dev holds all that demo needs
+$(STAMPS)/demo: pyproject.toml $(STAMPS)/venv
+	@if [ ! $(STAMPS)/dev -nt pyproject.toml ]; then \
+		echo "$(BIN)/python -m pip install -e .[demo]"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"; \
+	fi
+	@touch $@
+
+$(STAMPS)/dev: pyproject.toml $(STAMPS)/venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@

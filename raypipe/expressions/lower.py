@@ -1,0 +1,93 @@
+"""Rewrites what polars does not compute the same for every row of a column (polars 2.1).
+
+With a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall
+into a vector register and the rest; so do quotients of durations, and the sign of zero where a
+constant zero is added or taken from. Where a row must have the same bits wherever it stands, they
+are computed from operations that are free of this: ``floor(a / b)``, ``a - b * floor(a / b)``, a
+quotient of whole microseconds, and no addition of zero at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from raypipe.expressions.decode import build, children, root_node
+from raypipe.expressions.ops import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from raypipe.expressions.values import Node
+
+
+def lower(data: Any, types: Mapping[str, pl.DataType]) -> dict[str, Any]:
+    """A stored expression in operations whose bits do not depend on a row's place.
+
+    Args:
+        data: a stored expression.
+        types: the polars type of each column that it reads.
+
+    Raises:
+        RecipeError: the expression is not valid.
+    """
+    schema = pl.LazyFrame(schema=dict(types))
+    return {"version": VERSION, "expr": _lower(root_node(data), schema)}
+
+
+def _op(name: str, *args: Node) -> Node:
+    return {"op": name, "args": list(args), "options": {}}
+
+
+def _lower(node: Node, schema: pl.LazyFrame) -> Node:
+    if not children(node):
+        return node
+    args = [_lower(child, schema) for child in node["args"]]
+    lowered = {**node, "args": args}
+    if node["op"] not in ("add", "sub", "div", "floordiv", "mod"):
+        return lowered
+    if not _type(node, schema).is_float() or not _reads(node):
+        return lowered
+    a, b = args
+    if node["op"] == "div":
+        return _quotient(a, b, schema)
+    if node["op"] in ("add", "sub"):
+        return _sum(lowered, schema)
+    whole = _op("floor", _quotient(a, b, schema))
+    if node["op"] == "floordiv":
+        return whole
+    return _sum(_op("sub", a, _op("mul", whole, b)), schema)
+
+
+def _quotient(a: Node, b: Node, schema: pl.LazyFrame) -> Node:
+    if _type(a, schema) == pl.Duration and _type(b, schema) == pl.Duration:
+        return _op("div", _op("total_microseconds", a), _op("total_microseconds", b))
+    return _op("div", a, b)
+
+
+def _sum(node: Node, schema: pl.LazyFrame) -> Node:
+    a, b = node["args"]
+    if _zero(b):
+        return _float(a, schema)
+    if _zero(a):
+        return _float(b, schema) if node["op"] == "add" else _op("neg", _float(b, schema))
+    return node
+
+
+def _float(node: Node, schema: pl.LazyFrame) -> Node:
+    if _type(node, schema).is_float():
+        return node
+    return {"op": "cast", "args": [node], "options": {"to": "float64", "strict": True}}
+
+
+def _type(node: Node, schema: pl.LazyFrame) -> pl.DataType:
+    return schema.select(build(node).alias("#")).collect_schema()["#"]
+
+
+def _reads(node: Node) -> bool:
+    return "col" in node or any(map(_reads, children(node)))
+
+
+def _zero(node: Node) -> bool:
+    return not _reads(node) and pl.select(build(node).cast(pl.Float64)).item() == 0.0

@@ -1,0 +1,142 @@
+"""What every transform must hold; a new one is added to CASES."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from raypipe.core.errors import RecipeError
+from raypipe.features import FittedRecipe, Recipe, transforms
+from raypipe.features.transforms import KINDS, Transform
+
+FRAME = pl.DataFrame(
+    {
+        "x": [1.5, None, math.nan, -2.0, math.inf, 0.25],
+        "n": [3, 1, None, 3, 2, -7],
+        "s": ["a", "", None, "b", "a", "c"],
+        "b": [True, None, False, True, True, False],
+        "t": [datetime(2013, 1, day, 5, 30) if day != 3 else None for day in range(1, 7)],
+        "y": [0, 1, 1, None, 0, 1],
+    },
+    schema_overrides={"t": pl.Datetime("us")},
+)
+TABLE = pl.DataFrame({"s": ["a", "b"], "size": [10, None], "note": ["é", "x"]})
+
+CASES: dict[str, Any] = {
+    "derive": transforms.derive(z=pl.col("x") / 3 + pl.col("n"), w=pl.col("b") | (pl.col("x") > 1)),
+    "derive, left to polars": transforms.derive(z=pl.col("x").round(2) ** 2),
+    "select": transforms.select("x", "n", "b"),
+    "date_parts": transforms.date_parts("t", ["weekday", "hour", "yearday"]),
+    "impute mean": transforms.impute("x", strategy="mean", indicator=True),
+    "impute median": transforms.impute("x", "n"),
+    "impute constant": transforms.impute("x", strategy="constant", value=-1),
+    "one_hot": transforms.one_hot("s", "b", "n"),
+    "one_hot rare": transforms.one_hot("s", min_count=2),
+    "target_encode": transforms.target_encode("s", "b", "n", smoothing=2),
+    "lookup": (
+        transforms.lookup(TABLE, on="s", columns=["size", "note"]),
+        *transforms.impute("size", strategy="mean"),
+        *transforms.one_hot("note"),
+    ),
+}
+
+
+def _recipe(name: str) -> Recipe:
+    return Recipe(CASES[name])
+
+
+def _flat(name: str) -> list[Transform]:
+    return list(_recipe(name).transforms)
+
+
+def _bits(values: Any) -> bytes:
+    return np.ascontiguousarray(values, np.float32).tobytes()
+
+
+def test_every_kind_has_a_case() -> None:
+    assert {one.kind for name in CASES for one in _flat(name)} == set(KINDS)
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestConformance:
+    def test_the_recipe_comes_back_from_json(self, name: str) -> None:
+        recipe = _recipe(name)
+        again = Recipe.from_json(recipe.to_json())
+        assert again == recipe
+        assert again.transforms == recipe.transforms
+        assert again.fingerprint == recipe.fingerprint
+
+    def test_row_rows_and_batch_agree_before_and_after_json(self, name: str) -> None:
+        fitted = _recipe(name).fit(FRAME, "y")
+        again = FittedRecipe.from_json(fitted.to_json())
+        assert again.fingerprint == fitted.fingerprint
+        bits = _bits(fitted.transform(FRAME).to_numpy())
+        rows = FRAME.select(list(fitted.inputs)).to_dicts()
+        for one in (fitted, again):
+            assert _bits(one.transform(FRAME).to_numpy()) == bits
+            assert _bits([one.row(row) for row in rows]) == bits
+            assert _bits(one.rows(rows)) == bits
+
+    def test_the_fit_is_the_same_bits_each_time(self, name: str) -> None:
+        assert _recipe(name).fit(FRAME, "y").to_json() == _recipe(name).fit(FRAME, "y").to_json()
+
+    def test_states_merge_to_the_state_of_all_rows(self, name: str) -> None:
+        target = FRAME["y"].cast(pl.Float64)
+        for one in _flat(name):
+            schema = {column: FRAME.schema.get(column, pl.Int64()) for column in one.reads}
+            if not set(one.reads) <= set(FRAME.columns) or one.state(schema) is None:
+                continue
+
+            def gathered(start: int, stop: int, made: Transform = one, types: Any = schema) -> Any:
+                state = made.state(types)
+                assert state is not None
+                rows = slice(start, stop)
+                state.update(FRAME[rows].select(made.reads), target[rows])
+                return state
+
+            left, right = gathered(0, 2), gathered(2, 4)
+            left.merge(gathered(2, 4))
+            left.merge(gathered(4, 6))
+            right.merge(gathered(4, 6))
+            other = gathered(0, 2)
+            other.merge(right)
+            whole = gathered(0, 6).finish()
+            assert left.finish() == whole == other.finish()
+
+    def test_an_unknown_column_is_named(self, name: str) -> None:
+        for column in _recipe(name).fit(FRAME, "y").inputs:
+            with pytest.raises(RecipeError) as refused:
+                _recipe(name).fit(FRAME.drop(column), "y")
+            assert refused.value.field == column
+
+    def test_an_unfit_state_is_refused(self, name: str) -> None:
+        stored = json.loads(_recipe(name).fit(FRAME, "y").to_json())
+        for place, state in enumerate(stored["states"]):
+            for wrong in ("x", [1.5, None], {"prior": "x"}, True):
+                tampered = copy.deepcopy(stored)
+                tampered["states"][place] = wrong
+                if wrong != state:
+                    with pytest.raises(RecipeError):
+                        FittedRecipe.from_json(tampered)
+
+    def test_an_unfit_setting_is_refused(self, name: str) -> None:
+        stored = json.loads(_recipe(name).to_json())
+        for place, step in enumerate(stored["transforms"]):
+            for key in step:
+                for wrong in ({"a": 1}, [["x"]], 1e9):
+                    tampered = copy.deepcopy(stored)
+                    tampered["transforms"][place][key] = wrong
+                    if (key, wrong) not in (("smoothing", 1e9), ("value", 1e9)):
+                        with pytest.raises(RecipeError):
+                            Recipe.from_json(tampered)
+            tampered = copy.deepcopy(stored)
+            tampered["transforms"][place]["extra"] = 1
+            with pytest.raises(RecipeError):
+                Recipe.from_json(tampered)

@@ -1,0 +1,59 @@
+"""The same writes and reads on a cluster; errors keep their class on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from raypipe.core.errors import ConfigError, MalformedSourceError
+from raypipe.engine.parts import run_parts
+from raypipe.lake import Lake, expect
+
+
+def refuse_two(number: int) -> int:
+    if number == 2:
+        raise ConfigError("no twos", number)
+    return number * 10
+
+
+def test_parts_run_here_and_there(ray_session: None) -> None:
+    for where in ("auto", "local", "ray"):
+        assert run_parts(refuse_two, [3, 1, 4], where=where) == [30, 10, 40]
+        assert run_parts(refuse_two, [], where=where) == []
+        with pytest.raises(ConfigError, match="no twos"):
+            run_parts(refuse_two, [1, 2, 3], where=where)
+    with pytest.raises(ConfigError, match="place"):
+        run_parts(refuse_two, [1], where="moon")  # type: ignore[arg-type]
+
+
+def test_files_on_ray(ray_session: None, lake_root: str, tmp_path: Path) -> None:
+    for k in range(3):
+        (tmp_path / f"{k}.csv").write_text(f"a,s\n{k},x\n{k + 10},y\n")
+    table = Lake(lake_root).table("t", expect=[expect.between("a", 0, 11, on_fail="quarantine")])
+    done = table.append(str(tmp_path / "*.csv"), batch_id="b", where="ray")
+    assert (done.rows, done.quarantined) == (5, 1)
+    assert table.at().frame()["a"].to_list() == [0, 10, 1, 11, 2]
+    (tmp_path / "3.csv").write_text("a,s\n1\n")
+    with pytest.raises(MalformedSourceError, match=r"3\.csv, line 2"):
+        table.append(str(tmp_path / "*.csv"), where="ray")
+    files = [p for p in Path(table.uri).iterdir() if p.suffix == ".parquet"]
+    assert len(files) == 3
+    assert table.version() == 1
+
+
+def test_datasets_in_and_out(ray_session: None, lake_root: str) -> None:
+    import ray
+
+    lake = Lake(lake_root)
+    rows = ray.data.range(100, override_num_blocks=4)
+    done = lake.table("t").append(rows)
+    assert done.rows == 100
+    snapshot = lake.table("t").at()
+    assert sorted(snapshot.frame()["id"]) == list(range(100))
+    out = snapshot.where(pl.col("id") < 10).select(half=pl.col("id") / 2).dataset()
+    assert sorted(row["half"] for row in out.take_all()) == [n / 2 for n in range(10)]
+    plain = snapshot.dataset().materialize()
+    assert plain.num_blocks() == len(snapshot.parts())
+    assert snapshot.where(pl.col("id") < 0).dataset().count() == 0
