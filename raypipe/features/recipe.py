@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
-from raypipe.features.columns import types_of
+from raypipe.features.columns import raw_type, types_of
 from raypipe.features.fit import Data, learn, schema_of
 from raypipe.features.fitted import FittedRecipe
 from raypipe.features.plan import make_plan
@@ -66,7 +66,14 @@ class Recipe:
             RecipeError: a column is unknown or of a wrong type, a feature is not a number, or the
                 label is missing, is a feature, is null everywhere or the same everywhere.
         """
-        plan = make_plan(self.transforms, label, types_of(schema_of(data)))
+        schema = schema_of(data)
+        types = types_of(schema)
+        try:
+            plan = make_plan(self.transforms, label, types)
+        except RecipeError as refused:
+            if refused.field in schema and refused.field not in types:
+                raw_type(refused.field, schema[refused.field])  # says what its type is
+            raise
         return FittedRecipe(self.transforms, plan, learn(data, plan))
 
     @property

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import RaypipeError, RequestError, ServiceUnavailableError
-from raypipe.serving.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from raypipe.serving.signature import Signature
 
 _ROW = re.compile(r"row (\d+)[ :]")
 _DATATYPE = {"int64": "INT64", "float64": "FP64", "bool": "BOOL"}

@@ -12,15 +12,17 @@ import inspect
 import logging
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, PortInUseError, ServingError
-from raypipe.serving.replica import Replica, ReplicaConfig
+from raypipe.serving.hosting import HostedReplica
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from raypipe.lake import Lake
+    from raypipe.serving.replica import ReplicaConfig
 
 # One event loop in a replica and in the proxy in place of two each; logs written in blocks; a
 # controller that looks round four times a second in place of ten.
@@ -97,7 +99,7 @@ def run_application(lake: Lake, config: ReplicaConfig, placement: Placement) -> 
     from ray import serve
 
     deployment = serve.deployment(
-        Replica,
+        HostedReplica,
         name=config.model,
         num_replicas=placement.replicas,
         ray_actor_options={"num_cpus": placement.cpus},
@@ -183,12 +185,16 @@ def quiet() -> Iterator[None]:
 
 
 def _shut_down() -> None:
-    """``serve.shutdown`` without its last wait, which ends when Ray prints that the actor died."""
+    """``serve.shutdown`` without its last wait, which ends when Ray prints that the actor died.
+
+    Returns when the port is free again.
+    """
     import ray
     from ray import serve
     from ray.serve import context
     from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
+    http = _running_http()
     controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
     ray.get(controller.graceful_shutdown.remote(wait=False))
     deadline = time.monotonic() + _SHUTDOWN_S
@@ -197,9 +203,17 @@ def _shut_down() -> None:
             ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
         except ValueError:  # it is gone
             context._disconnect()
-            return
+            break
         time.sleep(0.05)
-    serve.shutdown()
+    else:
+        serve.shutdown()
+    while http is not None and time.monotonic() < deadline:
+        try:
+            check_port(http.host, http.port)
+        except PortInUseError:
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _running_http() -> Any:

@@ -11,14 +11,15 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ModelNotFoundError, RequestError
 from raypipe.serving.signature import Signature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
+
     from raypipe.models import ModelBundle
     from raypipe.registry import Registry
 

@@ -14,13 +14,12 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
-from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from raypipe.core.errors import LakeError, ServiceUnavailableError, TableNotFoundError
 from raypipe.core.faults import fault_point
 from raypipe.core.identity import content_hash
-from raypipe.serving.predictions import (
+from raypipe.serving.log_table import (
     Entry,
     Schema,
     entries_frame,
@@ -30,6 +29,8 @@ from raypipe.serving.predictions import (
 )
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from raypipe.lake import Lake
     from raypipe.serving.answers import Scored
     from raypipe.serving.protocol import Parsed

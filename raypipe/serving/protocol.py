@@ -1,8 +1,9 @@
 """What a request says: its rows, its id and its time, from either of two forms of JSON.
 
-Plain rows (``POST /predict/<model>``): ``{"rows": [{...}], "id": …, "time": …}``, or a bare list of
-rows, or one bare row. The Open Inference Protocol, version 2 (``POST /v2/models/<model>/infer``):
-named columns with shape and datatype, ``id``, and the time in ``parameters.time``.
+Plain rows (``POST /predict/<model>``): ``{"rows": [{...}], "id": …, "time": …, "log": …}``, or a
+bare list of rows, or one bare row. The Open Inference Protocol, version 2
+(``POST /v2/models/<model>/infer``): named columns with shape and datatype, ``id``, and ``time`` and
+``log`` in ``parameters``. ``"log": false`` is for probes: scored as any request, kept in no table.
 
 Both give the same ``Parsed``. Nothing but ``RequestError`` leaves this module, whatever the bytes.
 """
@@ -12,13 +13,15 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import RequestError
 from raypipe.serving.signature import Signature, parse_time, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 OUTPUTS = ("score", "prediction_id")
@@ -51,6 +54,7 @@ class Parsed:
         columns: typed values by feature, in the signature's order; equal lengths, at least 1.
         event_times: one for each row, or ``None`` where the client gave no time.
         outputs: the outputs that were asked for.
+        log: whether the predictions go to the log.
     """
 
     id: str
@@ -58,6 +62,7 @@ class Parsed:
     columns: Mapping[str, list[Any]]
     event_times: list[datetime] | None = None
     outputs: tuple[str, ...] = field(default=OUTPUTS)
+    log: bool = True
 
     @property
     def count(self) -> int:
@@ -122,7 +127,7 @@ def parse_predict(body: bytes, signature: Signature, limits: Limits) -> Parsed:
     outer: Mapping[str, object]
     if isinstance(value, dict) and "rows" in value:
         outer = value
-        _only(outer, ("rows", "id", "time"))
+        _only(outer, ("rows", "id", "time", "log"))
     elif isinstance(value, dict):
         outer = {"rows": [value]}
     else:
@@ -138,6 +143,7 @@ def parse_predict(body: bytes, signature: Signature, limits: Limits) -> Parsed:
         given=given,
         columns=columns,
         event_times=_times(outer.get("time"), len(rows), "time"),
+        log=_flag(outer.get("log"), "log"),
     )
 
 
@@ -185,6 +191,7 @@ def parse_infer(body: bytes, signature: Signature, limits: Limits) -> Parsed:
         columns=typed,
         event_times=_times(parameters.get("time"), count or 0, "parameters.time"),
         outputs=_outputs(value.get("outputs")),
+        log=_flag(parameters.get("log"), "parameters.log"),
     )
 
 
@@ -233,6 +240,14 @@ def _request_id(value: object) -> tuple[str, bool]:
             "id",
         )
     return value, True
+
+
+def _flag(value: object, name: str) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, bool):
+        raise RequestError(f"{name} is not a boolean", shown(value), "Send true or false.", name)
+    return value
 
 
 def _times(value: object, count: int, name: str) -> list[datetime] | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from raypipe.serving.predictions import id_used_twice
+from raypipe.serving.log_table import id_used_twice
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 class RecentAnswers:

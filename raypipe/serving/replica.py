@@ -11,9 +11,7 @@ import hashlib
 import hmac
 import logging
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -24,12 +22,15 @@ from raypipe.registry import Registry
 from raypipe.serving import answers
 from raypipe.serving.live import LiveModels, LiveVersion
 from raypipe.serving.log import LogMode, PredictionLog
-from raypipe.serving.predictions import Entry
+from raypipe.serving.log_table import Entry
 from raypipe.serving.protocol import Limits, Parsed, body_too_large, parse_infer, parse_predict
 from raypipe.serving.recent import RecentAnswers
 from raypipe.serving.routes import Route, check_content, check_method, find_route
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
     from starlette.requests import Request
 
     from raypipe.lake import Lake
@@ -210,6 +211,8 @@ class Replica:
         render: Callable[[answers.Scored], bytes],
     ) -> bytes:
         """The bytes of the answer, once its rows are as safe as the log's mode promises."""
+        if not parsed.log:
+            return render(self._score(live, parsed))
         if again and parsed.given:
             stored = await asyncio.to_thread(self._log.find, parsed)
             if stored is not None:

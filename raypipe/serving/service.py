@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from raypipe.serving.log import MODES, LogMode
 from raypipe.serving.protocol import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from raypipe.lake import Lake
 
 TOKEN_ENV = "RAYPIPE_SERVICE_TOKEN"  # noqa: S105 - the variable's name, no token

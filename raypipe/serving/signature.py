@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from raypipe.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 _INT64 = range(-(2**63), 2**63)
 _SHOWN_CHARS = 80

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raypipe.lake import Lake
-from raypipe.serving.predictions import predictions
+from raypipe.serving.log_table import predictions
 
 _WRITER = """
 import sys
@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from raypipe.lake import Lake
 from raypipe.serving.answers import Scored
 from raypipe.serving.log import PredictionLog
-from raypipe.serving.predictions import Entry
+from raypipe.serving.log_table import Entry
 from raypipe.serving.protocol import Parsed
 from raypipe.serving.signature import Signature
 

@@ -180,7 +180,9 @@ def test_no_row_and_no_feature_are_refused() -> None:
 
 def test_types_that_no_transform_can_read_are_refused_by_name() -> None:
     frame = FRAME.with_columns(odd=pl.concat_list("distance"))
-    assert _refused(Recipe(T.select("odd")), None, frame).field == "odd"
+    error = _refused(Recipe(T.select("odd")), None, frame)
+    assert error.field == "odd"
+    assert "List(Int64)" in str(error)
     assert _refused(Recipe(T.one_hot("temp"))).field == "temp"
     assert _refused(Recipe(T.impute("dest"))).field == "dest"
     assert _refused(Recipe(T.date_parts("distance", ["day"]))).field == "distance"

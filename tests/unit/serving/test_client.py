@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -25,6 +24,9 @@ from raypipe.lake import Lake
 from raypipe.serving import Service
 from raypipe.serving.application import check_port
 from raypipe.serving.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATIENCE = timedelta(seconds=10)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -22,9 +20,13 @@ from raypipe.core.errors import (
 from raypipe.lake import Lake
 from raypipe.serving.answers import Scored
 from raypipe.serving.log import PredictionLog
-from raypipe.serving.predictions import Entry, entries_frame, log_schema, predictions
+from raypipe.serving.log_table import Entry, entries_frame, log_schema, predictions
 from raypipe.serving.protocol import Parsed
 from raypipe.serving.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SIGNATURE = Signature(
     [

@@ -291,13 +291,24 @@ def test_garbage_gives_nothing_but_a_request_error(body: bytes) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(GOOD)), _VALUES)
 def test_a_garbage_value_is_accepted_typed_or_refused_by_name(feature: str, value: Any) -> None:
+    parsed, error = None, None
     try:
         parsed = predict([{**GOOD, feature: value}])
-    except RequestError as error:
-        assert error.field == feature or "twice" in error.what
-    else:
+    except RequestError as caught:
+        error = caught
+    if parsed is not None:
         got = parsed.columns[feature][0]
         assert got is None or type(got) is type({**TYPED, "holiday": True}[feature])
+    else:
+        assert error is not None
+        assert error.field == feature or "twice" in error.what
+
+
+def test_a_probe_asks_not_to_be_logged() -> None:
+    assert predict({"rows": [GOOD]}).log
+    assert not predict({"rows": [GOOD], "log": False}).log
+    assert not infer({"inputs": tensors([GOOD]), "parameters": {"log": False}}).log
+    assert refused({"rows": [GOOD], "log": "no"}).field == "log"
 
 
 def test_five_hundred_rows_are_read_in_a_few_milliseconds() -> None:

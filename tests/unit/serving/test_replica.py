@@ -8,20 +8,24 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
 
 from raypipe.core.errors import ModelNotFoundError, ServiceUnavailableError
 from raypipe.lake import Lake
-from raypipe.registry import Registry
-from raypipe.serving.predictions import predictions
+from raypipe.serving.log_table import predictions
 from raypipe.serving.protocol import Limits
 from raypipe.serving.replica import Replica, ReplicaConfig
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from starlette.responses import Response
+
+    from raypipe.registry import Registry
 
 TOKEN = "not a secret"
 
@@ -218,6 +222,15 @@ def test_the_rows_of_an_answer_are_in_the_lake(
             sorted(rows[0])
         )
     )
+
+
+def test_a_probe_is_scored_and_not_logged(replica: Replica, kit: SimpleNamespace) -> None:
+    rows = kit.rows(2)
+    probe = post(replica, {"rows": rows, "log": False})
+    assert predictions_count(replica) == 0
+    scores = [p["score"] for p in probe["predictions"]]
+    assert scores == [p["score"] for p in post(replica, rows)["predictions"]]
+    assert predictions_count(replica) == 2
 
 
 def test_the_same_id_gives_the_same_answer_and_is_logged_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,16 +11,18 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from raypipe.core.errors import ConfigError, PortInUseError, RequestError, ServingError
 from raypipe.serving import Service, predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 def free_port() -> int:
@@ -79,7 +82,7 @@ class Hammer:
             try:
                 row = self._rows[count % len(self._rows)]
                 self.answers.append(self._service.predict([row], id=f"{id(self)}-{number}-{count}"))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the test shows all of them
                 self.failures.append(error)
             count += 1
 
@@ -187,7 +190,32 @@ def test_no_request_fails_when_versions_change(
     print(f"{len(hammer.answers)} requests, switched in {took[0]:.2f} s, back in {took[1]:.2f} s")
 
 
-def replica_pids() -> list[int]:
+def listening(pid: int) -> set[str]:
+    """The addresses (hexadecimal, as in /proc) at which a process accepts connections."""
+    folder = Path("/proc") / str(pid)
+    inodes = set()
+    for link in (folder / "fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(str(link.readlink()).removeprefix("socket:[").rstrip("]"))
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in (folder / "net" / name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.add(fields[1].rpartition(":")[0])
+    return found
+
+
+def test_its_processes_listen_on_loopback_only(deployed: SimpleNamespace) -> None:
+    assert replica_pids("ray::ServeReplica")
+    assert replica_pids("ray::ProxyActor")
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
+    for title in ("ray::ServeReplica", "ray::ProxyActor", "ray::ServeController"):
+        for pid in replica_pids(title):
+            assert listening(pid) <= loopback, title
+
+
+def replica_pids(wanted: str = "ray::ServeReplica:raypipe-delays") -> list[int]:
     pids = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -196,7 +224,7 @@ def replica_pids() -> list[int]:
                 mine = _descends_from(int(folder.name), os.getpid())
             except OSError:
                 continue
-            if mine and title.startswith(b"ray::ServeReplica:raypipe-delays"):
+            if mine and title.startswith(wanted.encode()):
                 pids.append(int(folder.name))
     return pids
 

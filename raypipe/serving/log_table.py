@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -29,11 +28,13 @@ import polars as pl
 from raypipe.core.errors import ConfigError, RequestError, SchemaError, TableNotFoundError
 from raypipe.core.uris import check_name
 from raypipe.serving.answers import Scored
-from raypipe.serving.protocol import Parsed
-from raypipe.serving.signature import Feature
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from raypipe.lake import Lake
+    from raypipe.serving.protocol import Parsed
+    from raypipe.serving.signature import Feature
 
 FIXED: Mapping[str, pl.DataType] = {
     "prediction_id": pl.String(),
