@@ -22,10 +22,10 @@ venv: $(STAMPS)/dev ## make .venv and install everything, for work on raypipe
 demo: $(STAMPS)/demo ## install what is needed and run the whole loop on a year of flights
 	$(BIN)/raypipe demo
 
-test: $(STAMPS)/dev ## run the tests (a few minutes)
+test: $(STAMPS)/dev browser ## install everything and run the tests (under 20 minutes)
 	$(BIN)/python -m pytest -m "not long"
 
-test-long: $(STAMPS)/dev ## run the tests that take minutes each
+test-long: $(STAMPS)/dev browser ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m long
 
 check: $(STAMPS)/dev ## ruff, mypy strict, import contracts

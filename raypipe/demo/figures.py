@@ -6,8 +6,7 @@ import json
 import os
 import platform
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,8 +15,12 @@ import raypipe as rp
 from raypipe.demo import flights
 from raypipe.demo.report import model as page
 from raypipe.demo.report import render
-from raypipe.demo.stages import Stages
 from raypipe.demo.summary import Summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from raypipe.demo.stages import Stages
 
 MODEL = flights.MODEL
 
@@ -58,7 +61,8 @@ def collect(
         peak_mb=stages.peak_mb,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    html = render(_report(lake, summary, weeks, versions, sent))
+    rows = stages.rows | {"replay": len(scored)}
+    html = render(_report(lake, summary, weeks, versions, sent, rows))
     path.write_text(html, encoding="utf-8")
     return summary
 
@@ -121,8 +125,8 @@ def _weeks(lake: rp.Lake, known: pl.DataFrame, scored: pl.DataFrame) -> list[pag
                 rows=len(rows),
                 auc_first=None if labelled is None else _auc(labelled, "first"),
                 auc_loop=None if labelled is None else _auc(labelled, "score"),
-                version_in_service=int(rows["version"].max()),
-                late_share=None if labelled is None else float(labelled["label"].mean()),
+                version_in_service=int(rows["version"].to_numpy().max()),
+                late_share=None if labelled is None else float(labelled["label"].to_numpy().mean()),
                 requests=sent["requests"],
                 failed=sent["failed"],
                 p50_ms=float(np.percentile(times, 50)) if times else None,
@@ -168,6 +172,7 @@ def _report(
     weeks: list[page.WeekFigures],
     versions: list[rp.ModelVersion],
     sent: list[dict[str, Any]],
+    rows: dict[str, int],
 ) -> page.Report:
     nodes, edges = _lineage(summary, versions)
     gain = summary.auc["loop"] - summary.auc["first"]
@@ -200,7 +205,7 @@ def _report(
         retrainings=tuple(_retraining(row) for row in summary.retrainings),
         versions=_versions(versions, summary, weeks),
         stages=tuple(
-            page.Stage(name=name, seconds=s, peak_mb=summary.peak_mb.get(name))
+            page.Stage(name=name, seconds=s, rows=rows.get(name), peak_mb=summary.peak_mb.get(name))
             for name, s in summary.seconds.items()
         ),
         latency=_latency(sent),
@@ -300,7 +305,9 @@ def _lineage(
     for version in versions:
         run = f"run:{version.version}"
         rows = f"{version.manifest['rows']:,} rows"
-        nodes.append(node(id=run, kind="run", label=f"run {version.run_id[:8]}", detail=rows))
+        nodes.append(
+            node(id=run, kind="run", label=f"run {(version.run_id or '')[:8]}", detail=rows)
+        )
         this = f"version:{version.version}"
         label = f"version {version.version}"
         nodes.append(node(id=this, kind="version", label=label, detail=version.hash[:12]))

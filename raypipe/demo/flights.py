@@ -11,24 +11,27 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib import resources
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 import raypipe as rp
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 MODEL = "delays"
 FEATURES = "flights_features"
 YEAR = 2013
-FIRST_WEEK = datetime(YEAR, 4, 1)
-LAST_DAY = datetime(YEAR + 1, 1, 1, 6)
+FIRST_WEEK = datetime(YEAR, 4, 1, 4)  # midnight in New York; times are UTC
+LAST_DAY = datetime(YEAR + 1, 1, 1, 5)
 WEEK = timedelta(days=7)
 LABEL_DELAY = timedelta(days=7)
 HOLDOUT = timedelta(days=14)
-BATCH_ROWS = 250
+BATCH_ROWS = 500
 
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
 INPUTS = ["sched_local", "carrier", "origin", "dest", "tailnum", "distance", *WEATHER]

@@ -12,14 +12,13 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import polars as pl
 
 import raypipe as rp
+from raypipe.core.faults import fault_point
 from raypipe.demo import figures, flights
 from raypipe.demo.client import ClientProcess, client_process
 from raypipe.demo.memory import PeakMemory
@@ -27,6 +26,10 @@ from raypipe.demo.stages import Stages
 from raypipe.demo.summary import Summary
 from raypipe.engine.cluster import session
 from raypipe.engine.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
 
 MODEL = flights.MODEL
 _HOST = "127.0.0.1"
@@ -64,7 +67,9 @@ def run_demo(
         counts = _ingest(lake, stages)
         with stages("features") as stage:
             flights.build_features(lake)
-            stage.say(f"{lake.table(flights.FEATURES).at().count():,} rows")
+            rows = lake.table(flights.FEATURES).at().count()
+            stages.rows["features"] = rows
+            stage.say(f"{rows:,} rows")
         with contextlib.ExitStack() as stack:
             with stages("start Ray"):
                 stack.enter_context(session())
@@ -104,6 +109,7 @@ def _ingest(lake: rp.Lake, stages: Stages) -> dict[str, dict[str, int]]:
             row["rows"] += commit.rows
         total = sum(row["rows"] for row in counts.values())
         aside = sum(row["quarantined"] for row in counts.values())
+        stages.rows["ingest"] = total
         stage.say(f"{total:,} rows, {aside} in quarantine")
     return counts
 
@@ -113,8 +119,9 @@ def _first_version(lake: rp.Lake, stages: Stages, kill_worker: bool) -> rp.Model
     with stages("train") as stage:
         with _killing_a_worker() if kill_worker else contextlib.nullcontext():
             run = flights.train(lake, flights.FIRST_WEEK)
-        auc = run.metrics["roc_auc"]
-        stage.say(f"{run.bundle.manifest['rows']:,} rows, AUC {auc:.4f} in validation")
+        rows, auc = run.bundle.manifest["rows"], run.metrics["roc_auc"]
+        stages.rows["train"] = rows
+        stage.say(f"{rows:,} rows, AUC {auc:.4f} in validation")
     with stages("gate") as stage:
         version = registry.register(
             MODEL,
@@ -166,17 +173,18 @@ def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:
         on_drift=rp.Retrain(
             flights.retrain,
             gate=rp.Gate(rp.metrics.roc_auc, beats="champion"),
-            cooldown=6 * flights.WEEK,
+            cooldown=5 * flights.WEEK,
+            settle=flights.LABEL_DELAY + flights.HOLDOUT,
         ),
         poll_every=None,
         since=flights.FIRST_WEEK,
     )
     weeks = flights.weeks()
-    with client_process(_HOST, service.port, lake.root) as client:
-        with stages("replay") as stage:
-            for number, week in enumerate(weeks, 1):
-                _one_week(lake, stages, service, monitor, client, week)
-                stage.say(f"{number} of {len(weeks)} weeks")
+    with client_process(_HOST, service.port, lake.root) as client, stages("replay") as stage:
+        for number, week in enumerate(weeks, 1):
+            _one_week(lake, stages, service, monitor, client, week)
+            stage.say(f"{number} of {len(weeks)} weeks")
+            fault_point("demo:week")
     monitor.stop()
 
 
@@ -196,6 +204,8 @@ def _one_week(
     if arrived >= flights.FIRST_WEEK:
         _labels_arrive(lake, arrived, week + flights.WEEK)
     now = week + flights.WEEK
+    if now > flights.LAST_DAY:
+        return  # the year ends within this week: its window is never complete
     before = rp.Registry(lake).revision()
     monitor.poll(until=now)
     if rp.Registry(lake).revision() != before:

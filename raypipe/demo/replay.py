@@ -14,18 +14,20 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 import raypipe as rp
 from raypipe.demo import flights
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _SENDERS = 3
-_PAUSE_S = 0.03
+_PAUSE_S = 0.1
 _ATTEMPTS = 5
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import raypipe as rp
-from raypipe.demo.memory import PeakMemory
-from raypipe.engine.progress import Progress, Stage
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import raypipe as rp
+    from raypipe.demo.memory import PeakMemory
+    from raypipe.engine.progress import Progress, Stage
 
 PATH = "demo/stages.json"
 
@@ -27,6 +29,7 @@ class Stages:
             kept = json.loads(lake.files.get(PATH))
         self.seconds: dict[str, float] = kept.get("seconds", {})
         self.peak_mb: dict[str, float | None] = kept.get("peak_mb", {})
+        self.rows: dict[str, int] = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Stage]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import raypipe as rp
+if TYPE_CHECKING:
+    import raypipe as rp
 
 PATH = "demo/summary.json"
 
@@ -89,8 +90,10 @@ class Summary:
         lines.append(f"  {'all':<18} {sum(self.seconds.values()):>9.1f}")
         lines += [
             "",
-            f"requests {self.requests:,}, failed {self.failed_requests:,}; "
-            f"predictions in the lake {self.predictions:,}",
+            (
+                f"requests {self.requests:,}, failed {self.failed_requests:,}; "
+                f"predictions in the lake {self.predictions:,}"
+            ),
             *(f"model version {n}: {digest[:16]}" for n, digest in self.model_hash.items()),
             "",
             f"report {self.report}",

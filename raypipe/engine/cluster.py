@@ -36,6 +36,8 @@ CONNECT_WAIT = timedelta(seconds=15)
 """How long a named cluster may take to answer before it counts as unreachable."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOCAL_MARK = "raypipe_local"  # a resource, which actors of the cluster can see
+
 _STORE_CAP_BYTES = 512 * 1024**2
 _STORE_FLOOR_BYTES = 96 * 1024**2
 _STORE_SHARE = 0.15
@@ -49,12 +51,15 @@ class ClusterInfo:
         address: host and port of its control store.
         cpus: logical CPUs of the whole cluster.
         started_here: whether this process started it, and so stops it.
+        local: whether raypipe started it, in this process or in the one whose actor or task this
+            is: one machine, which lives no longer than its driver.
         folder: the temporary folder of a cluster started here.
     """
 
     address: str
     cpus: float
     started_here: bool
+    local: bool
     folder: str | None = None
 
 
@@ -155,6 +160,7 @@ def _start(cpus: int | None) -> ClusterInfo:
                 namespace=NAMESPACE,
                 num_cpus=cpus or max(cores(), 4),
                 num_gpus=0,
+                resources={_LOCAL_MARK: 1},
                 object_store_memory=_store_bytes(),
                 include_dashboard=False,
                 dashboard_host="127.0.0.1",
@@ -253,10 +259,12 @@ def _unreachable(address: str, reason: str) -> EngineError:
 
 
 def _info(ray: Any) -> ClusterInfo:
+    resources = ray.cluster_resources()
     return ClusterInfo(
         address=str(ray.get_runtime_context().gcs_address),
-        cpus=float(ray.cluster_resources().get("CPU", 0.0)),
+        cpus=float(resources.get("CPU", 0.0)),
         started_here=_local is not None,
+        local=_LOCAL_MARK in resources,
         folder=None if _local is None else _local.folder.path,
     )
 

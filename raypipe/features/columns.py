@@ -34,7 +34,9 @@ class InputSpec:
 
     Args:
         dtype: "int64", "float64", "string", "bool", "datetime" (naive UTC, microseconds) or "date".
-        nullable: whether the rows of the fit held a null here. A null is accepted either way.
+        nullable: whether a null is part of the contract: the rows of the fit held one, or a
+            transform is there to mend it (impute, lookup). The recipe itself takes a null either
+            way; a service refuses one that is not.
     """
 
     dtype: str

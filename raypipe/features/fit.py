@@ -142,7 +142,9 @@ def learn(data: Data, plan: Plan) -> Learned:
             break
         current = _Pass(plan, with_profile=False)
     profile = first.profile.finish()
-    nullable = [name for name in plan.inputs if first.profile.nulls.get(name, 0)]
+    mended = {name for step in steps if step.transform.mends_null for name in step.transform.reads}
+    seen = first.profile.nulls
+    nullable = [name for name in plan.inputs if seen.get(name, 0) or name in mended]
     return Learned(states, profile, nullable, first.profile.rows)
 
 

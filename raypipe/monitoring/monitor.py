@@ -11,7 +11,6 @@ from raypipe.core.errors import ConfigError, MonitorError
 from raypipe.core.times import utc_now
 from raypipe.core.uris import check_name
 from raypipe.monitoring.config import MonitorConfig
-from raypipe.monitoring.figures import Alert
 from raypipe.monitoring.store import MonitorStore
 from raypipe.monitoring.watcher import OnDrift, Watcher
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from raypipe.lake import Lake
+    from raypipe.monitoring.figures import Alert
 
 
 class _Seat:

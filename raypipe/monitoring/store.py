@@ -6,8 +6,6 @@ processed again commits nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,6 +15,9 @@ from raypipe.monitoring.figures import FIGURES_SCHEMA, Alert, WindowFigures, fig
 from raypipe.monitoring.state import MonitorState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from raypipe.lake import Lake, Table
 
 _ALERTS_SCHEMA: dict[str, Any] = {

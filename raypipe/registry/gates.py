@@ -8,19 +8,20 @@ refuses.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from raypipe.core.errors import ConfigError
-from raypipe.models import Metric, ModelBundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import polars as pl
 
     from raypipe.core.scan import Scan
+    from raypipe.models import Metric, ModelBundle
 
 Against = Literal["baseline", "champion"]
 

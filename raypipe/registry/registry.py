@@ -8,7 +8,6 @@ a change told twice happens once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
@@ -31,6 +30,8 @@ from raypipe.registry.gates import Gate, GateReport, evaluate_all
 from raypipe.registry.state import Event, ModelState, fold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from raypipe.core.scan import Scan
     from raypipe.lake import Lake
 

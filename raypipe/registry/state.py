@@ -6,10 +6,12 @@ table of events is the only thing stored; what is in service is computed from it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
 Kind = Literal["registered", "refused", "promoted", "rolled_back"]
 

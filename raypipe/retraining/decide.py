@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from raypipe.core.errors import ConfigError
 
-Ending = Literal["promoted", "refused"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Ending = Literal["promoted", "refused", "unchanged"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,18 +20,22 @@ class Policy:
 
     Attributes:
         cooldown: at least this much time between the starts of two retrainings.
+        settle: at least this much time between the alert and the start, so that labels of the
+            changed rows have arrived and the candidate can learn from them.
         budget: retrainings in all; ``None`` for no limit.
 
     Raises:
-        ConfigError: the cool-down is negative or the budget is less than 1.
+        ConfigError: a duration is negative or the budget is less than 1.
     """
 
     cooldown: timedelta = timedelta(days=28)
+    settle: timedelta = timedelta(0)
     budget: int | None = None
 
     def __post_init__(self) -> None:
-        if self.cooldown < timedelta(0):
-            raise ConfigError("cooldown must be >= 0", self.cooldown, field="cooldown")
+        for name in ("cooldown", "settle"):
+            if getattr(self, name) < timedelta(0):
+                raise ConfigError(f"{name} must be >= 0", getattr(self, name), field=name)
         if self.budget is not None and self.budget < 1:
             raise ConfigError("budget must be >= 1", self.budget, field="budget")
 
@@ -72,7 +78,7 @@ class Done:
 
 
 def decide(
-    cause: str, now: datetime, attempts: Sequence[Attempt], policy: Policy
+    cause: str, raised: datetime, now: datetime, attempts: Sequence[Attempt], policy: Policy
 ) -> Start | Wait | Done:
     """What to do about an alert.
 
@@ -81,6 +87,7 @@ def decide(
 
     Args:
         cause: the alert's id.
+        raised: the time up to which the alert had seen, the end of its window.
         now: the time of the decision.
         attempts: all retrainings so far, oldest first.
         policy: cool-down and budget.
@@ -92,6 +99,8 @@ def decide(
         return Wait("another retraining is under way")
     if policy.budget is not None and len(attempts) >= policy.budget:
         return Wait(f"the budget of {policy.budget} retrainings is spent")
+    if now < raised + policy.settle:
+        return Wait(f"waiting for labels until {raised + policy.settle:%Y-%m-%d %H:%M}")
     if attempts:
         ready = attempts[-1].started + policy.cooldown
         if now < ready:

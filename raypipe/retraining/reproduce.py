@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from raypipe.registry import ModelVersion
 from raypipe.training.trainer import rebuild
+
+if TYPE_CHECKING:
+    from raypipe.registry import ModelVersion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

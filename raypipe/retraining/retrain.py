@@ -46,13 +46,15 @@ class Retrain:
     Args:
         pipeline: ``pipeline(lake, now)`` trains on what was known at ``now`` and returns the run;
             it must give the same run for the same arguments.
-        gate: what the candidate must pass; default to beat the version in service on the run's
-            validation rows. A candidate that fails is refused and the version in service stays.
+        gate: what the candidate must pass; for example to beat the version in service on the
+            run's validation rows. A candidate that fails is refused and the version in service stays.
         cooldown: at least this much time between the starts of two retrainings.
+        settle: at least this much time between the end of the alert's window and the start, so that
+            labels of the changed rows have arrived for the candidate to learn from.
         budget: retrainings in all; ``None`` for no limit.
 
     Raises:
-        ConfigError: the cool-down is negative or the budget is less than 1.
+        ConfigError: a duration is negative or the budget is less than 1.
     """
 
     def __init__(
@@ -61,11 +63,12 @@ class Retrain:
         *,
         gate: Gate | Sequence[Gate],
         cooldown: timedelta = timedelta(days=28),
+        settle: timedelta = timedelta(0),
         budget: int | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.gate = gate
-        self.policy = Policy(cooldown=cooldown, budget=budget)
+        self.policy = Policy(cooldown=cooldown, settle=settle, budget=budget)
 
     def __call__(self, lake: Lake, alert: Alert, now: datetime) -> Outcome:
         """Handles an alert at a time; see ``raypipe.monitoring.watcher.OnDrift``."""
@@ -90,6 +93,9 @@ class Retrain:
             log.end(alert, "refused", decision, before, None, outcome | _took(began))
             return "handled"
         fault_point("retraining:after-register")
+        if version.version == alert.version:  # nothing new was known: the run is the old one
+            log.end(alert, "unchanged", decision, alert.version, alert.version, outcome)
+            return "handled"
         version.promote(cause=alert.id)
         fault_point("retraining:after-promote")
         outcome |= {"gate": version.gate, "reason": None}
@@ -102,7 +108,7 @@ class Retrain:
         """The time of the decision to train, written down before anything is done."""
         while True:
             rows, revision = log.read()
-            decision = decide(alert.id, now, log.attempts(rows), self.policy)
+            decision = decide(alert.id, alert.window_end, now, log.attempts(rows), self.policy)
             if isinstance(decision, (Wait, Done)):
                 return decision
             if decision.again:

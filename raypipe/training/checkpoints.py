@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray.train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODEL = "model.ubj"
 STATE = "state.json"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -18,6 +17,8 @@ from raypipe.engine.cluster import ensure_ray
 from raypipe.training.worker import Job, train
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ray.train import Result
 
 # The controller takes one report a poll; its default of 2 s would be a fixed cost of every report.
@@ -69,9 +70,9 @@ def run_train(
             "Ask for fewer workers, or for fewer cpus_per_worker, or join a larger cluster.",
             "num_workers",
         )
-    for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.started_here else {})).items():
+    for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
         os.environ.setdefault(key, value)
-    trainer_class = _LocalTrainer if info.started_here else XGBoostTrainer
+    trainer_class = _LocalTrainer if info.local else XGBoostTrainer
     trainer = trainer_class(
         _loop,
         train_loop_config={"job": job},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import numpy.typing as npt
 import xgboost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from raypipe.core.scan import ScanPart
     from raypipe.features import FittedRecipe
     from raypipe.training.plan import Slice
@@ -37,7 +38,7 @@ def read_batches(
             yield recipe.transform(rows).to_numpy(), labels.to_numpy()
 
 
-class _Batches(xgboost.DataIter):
+class _Batches(xgboost.DataIter):  # type: ignore[misc]
     """XGBoost pulls the batches several times to sketch and to bin; they are kept between pulls."""
 
     def __init__(self, batches: Sequence[Batch], feature_names: Sequence[str]) -> None:

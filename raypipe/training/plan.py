@@ -7,10 +7,13 @@ dropped to make the shares equal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from raypipe.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SLICES_PER_RANK = 8
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from raypipe.core.errors import ConfigError, TrainingError
 from raypipe.core.identity import content_hash
@@ -18,6 +19,8 @@ from raypipe.training.plan import Shards, plan_shards, to_json
 from raypipe.training.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from raypipe.lake import Lake, Snapshot
 
 _PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
@@ -189,7 +192,7 @@ class Trainer:
             **{key: value for key, value in config.items() if key != "rebuild"},
             "run_id": run_id,
             "rows": len(labels),
-            "label_mean": float(labels.cast(float).mean()),
+            "label_mean": float(labels.to_numpy().astype(np.float64).mean()),
             "shards": to_json(shards),
             "metrics": {},
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from raypipe.features import FittedRecipe
 from raypipe.training import checkpoints, feeding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from raypipe.core.scan import ScanPart
     from raypipe.training.learner import XGBoost
     from raypipe.training.plan import Shards

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests import small
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError, RecipeError, ResourceError
+from tests import small
 
 ROUNDS = 30
 DRIVER = """

@@ -63,6 +63,8 @@ class Transform(ABC):
     # Whether the outputs are features: always, never, or when nothing later reads them.
     gives: ClassVar[str] = "features"
     needs_label: ClassVar[bool] = False
+    # Whether it is there to give a missing value a meaning, so that nulls are to be expected.
+    mends_null: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -48,6 +48,7 @@ class Impute(Transform):
     value: float | None
     indicator: bool
     kind: ClassVar[str] = "impute"
+    mends_null: ClassVar[bool] = True
 
     @property
     def reads(self) -> tuple[str, ...]:

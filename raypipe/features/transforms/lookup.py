@@ -46,6 +46,7 @@ class Lookup(Transform):
     digest: str  # stands for the table when two lookups are compared
     _table: pl.DataFrame
     kind: ClassVar[str] = "lookup"
+    mends_null: ClassVar[bool] = True
     gives: ClassVar[str] = "columns"
 
     def __eq__(self, other: object) -> bool:

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from tests import small
 
 from raypipe.core.errors import IntegrityError
 from raypipe.models import ModelBundle
 from raypipe.models.bundle import FILES
+from tests import small
 
 
 def test_files_give_the_same_bundle_again() -> None:

@@ -3,11 +3,16 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests import small
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError, GateError, IntegrityError, ModelNotFoundError
-from raypipe.core.errors import RegistryError
+from raypipe.core.errors import (
+    ConfigError,
+    GateError,
+    IntegrityError,
+    ModelNotFoundError,
+    RegistryError,
+)
+from tests import small
 
 
 def test_register_promote_roll_back(lake_root: str) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests import small
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError
+from tests import small
 
 
 def test_floor_and_baseline() -> None:

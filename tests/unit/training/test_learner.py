@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests import small
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError
+from tests import small
 
 
 @pytest.mark.parametrize(
