@@ -44,19 +44,23 @@ with tempfile.TemporaryDirectory() as folder:
             print(f"{table.name} {month}: {done.rows} rows, {done.quarantined} in quarantine")
 
 # 2. Each flight with the last weather observed before its scheduled departure, never a later one.
-departures = flights.at().select(
-    "carrier",
-    "origin",
-    "dest",
-    "distance",
-    "arr_delay",
-    sched_dep=pl.col("time_hour") + pl.duration(minutes=pl.col("minute")),
-    sched_local=pl.datetime("year", "month", "day", "hour", "minute"),
+departures = (
+    flights.at()
+    .frame()
+    .select(
+        "carrier",
+        "origin",
+        "dest",
+        "distance",
+        "arr_delay",
+        sched_dep=pl.col("time_hour") + pl.duration(minutes=pl.col("minute")),
+        sched_local=pl.datetime("year", "month", "day", "hour", "minute"),
+    )
 )
 joined = rp.point_in_time(
     departures, weather.at(), on="origin", time="sched_dep", feature_time="time_hour",
     tolerance=timedelta(hours=6), columns=WEATHER,
-).collect()  # fmt: skip
+)  # fmt: skip
 features = lake.table("flights_features")
 features.append(joined.sort("sched_dep"), batch_id="2013-01 and 2013-02")
 
@@ -115,7 +119,9 @@ for start in (FEBRUARY, FEBRUARY + WEEK, FEBRUARY + 2 * WEEK):
     end = start + WEEK
     rows = features.at().where((time >= start) & (time < end)).frame()
     answer = service.predict(
-        rows.select(first.bundle.recipe.inputs), id=f"{start:%Y-%m-%d}", time=rows["sched_dep"]
+        rows.select(*first.bundle.recipe.inputs),
+        id=f"{start:%Y-%m-%d}",
+        time=rows["sched_dep"].to_list(),
     )
     outcome = rows.select(
         prediction_id=pl.Series(answer.ids),

@@ -1,1 +1,1 @@
-"""Values that every room shares: errors, identities, addresses, protocols. Standard library only."""
+"""What every room shares: errors, identities, addresses, protocols. Standard library only."""

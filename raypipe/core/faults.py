@@ -1,8 +1,8 @@
 """Named points at which a test can kill the process, to prove that a kill there changes nothing.
 
 ``RAYPIPE_FAULT=<point>`` kills the process with SIGKILL the first time it passes the point,
-``RAYPIPE_FAULT=<point>:<n>`` the n-th time. ``RAYPIPE_FAULT_ONCE=<path>`` limits this to one process
-in all: the first to create the file dies. Unset, a point costs one look-up.
+``RAYPIPE_FAULT=<point>:<n>`` the n-th time. ``RAYPIPE_FAULT_ONCE=<path>`` limits this to one
+process in all: the first to create the file dies. Unset, a point costs one look-up.
 """
 
 from __future__ import annotations

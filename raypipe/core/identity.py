@@ -1,4 +1,4 @@
-"""Canonical JSON and content hashes: the identities that runs, batches and versions are named by."""
+"""Canonical JSON and content hashes: what runs, batches and versions are named by."""
 
 from __future__ import annotations
 

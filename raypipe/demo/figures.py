@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -178,7 +178,7 @@ def _report(
     gain = summary.auc["loop"] - summary.auc["first"]
     return page.Report(
         title="A year of New York flights",
-        created=datetime.now().replace(microsecond=0),
+        created=datetime.now(UTC).replace(microsecond=0, tzinfo=None),
         lake=lake.root,
         machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         headlines=(

@@ -145,6 +145,7 @@ def _killing_a_worker() -> Iterator[None]:
             "RAYPIPE_FAULT": f"training:round:{_KILL_ROUND}",
             "RAYPIPE_FAULT_ONCE": str(Path(folder) / "killed"),
         }
+        before = {name: os.environ.get(name) for name in fault}
         os.environ.update(fault)
         try:
             yield
@@ -155,8 +156,11 @@ def _killing_a_worker() -> Iterator[None]:
                     "Use another lake.",
                 )
         finally:
-            for name in fault:
-                os.environ.pop(name, None)
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:

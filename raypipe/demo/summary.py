@@ -104,4 +104,4 @@ class Summary:
 
 
 def _number(value: float | None) -> str:
-    return f"{'–' if value is None else f'{value:.4f}':>12}"
+    return f"{'-' if value is None else f'{value:.4f}':>12}"

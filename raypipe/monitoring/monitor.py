@@ -59,8 +59,8 @@ class _Seat:
 class Monitor:
     """Watches a model's inputs and performance, with a stated bound on false alarms.
 
-    What it knows lies in the lake (tables ``<model>__drift`` and ``<model>__alerts``): the actor may
-    be killed, restarted or run twice, and nothing is lost or repeated.
+    What it knows lies in the lake (tables ``<model>__drift`` and ``<model>__alerts``): the actor
+    may be killed, restarted or run twice, and nothing is lost or repeated.
 
     Args:
         lake: the lake with the registry, the predictions and the labels.

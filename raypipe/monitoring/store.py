@@ -55,6 +55,14 @@ class MonitorStore:
         )
         return MonitorState.from_json(states["state"][-1]) if len(states) else None
 
+    def unhandled(self, except_version: int) -> list[MonitorState]:
+        """The last states of other versions whose alert nobody has handled yet."""
+        if not self.drift.exists:
+            return []
+        versions = self.drift.at().select("version").frame()["version"].unique().sort()
+        states = [self.newest(version) for version in versions if version != except_version]
+        return [state for state in states if state is not None and state.alert is not None]
+
     def watermark(self) -> datetime | None:
         """Event time up to which windows of any version are processed."""
         if not self.drift.exists:

@@ -72,6 +72,8 @@ class Watcher:
             raise ModelNotFoundError(
                 f"no version of {self._model} is in service", act="Promote one first."
             )
+        for left in self._store.unhandled(except_version=champion.version):
+            self._settle(left, until)  # cut short after its promotion, or overtaken by another
         state = self._store.newest(champion.version) or self._first_state(champion)
         if state is None:
             return []
@@ -85,18 +87,18 @@ class Watcher:
             fault_point("monitor:after-window")
             if alert is not None:
                 raised.append(alert)
-        if state.alert is not None:
-            self._store.save_alert(state.alert)
-            fault_point("monitor:after-alert")
-            self._handle(state, state.alert, until)
+        self._settle(state, until)
         return raised
 
-    def _handle(self, state: MonitorState, alert: Alert, now: datetime) -> None:
-        if self._on_drift is None or self._on_drift(self._lake, alert, now) == "deferred":
+    def _settle(self, state: MonitorState, now: datetime) -> None:
+        """Tells of an open alert and, once that is handled, begins the version's next epoch."""
+        if state.alert is None:
             return
-        champion = self._registry.champion(self._model)
-        if champion is not None and champion.version == state.version:
-            self._store.save_acknowledged(acknowledge(state))
+        self._store.save_alert(state.alert)
+        fault_point("monitor:after-alert")
+        if self._on_drift is None or self._on_drift(self._lake, state.alert, now) == "deferred":
+            return
+        self._store.save_acknowledged(acknowledge(state))
 
     def _first_state(self, version: ModelVersion) -> MonitorState | None:
         origin = self._store.watermark() or self._since or self._first_prediction()

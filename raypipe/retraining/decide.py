@@ -77,9 +77,20 @@ class Done:
     ending: Ending
 
 
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The version that the alert is about is not in service any more."""
+
+
 def decide(
-    cause: str, raised: datetime, now: datetime, attempts: Sequence[Attempt], policy: Policy
-) -> Start | Wait | Done:
+    cause: str,
+    raised: datetime,
+    now: datetime,
+    attempts: Sequence[Attempt],
+    policy: Policy,
+    *,
+    in_service: bool = True,
+) -> Start | Wait | Done | Stale:
     """What to do about an alert.
 
     One cause starts one retraining, however often it is offered; an attempt that was cut short goes
@@ -91,10 +102,13 @@ def decide(
         now: the time of the decision.
         attempts: all retrainings so far, oldest first.
         policy: cool-down and budget.
+        in_service: whether the version that the alert is about is in service.
     """
     for attempt in attempts:
         if attempt.cause == cause:
             return Done(attempt.ending) if attempt.ending else Start(attempt.started, again=True)
+    if not in_service:
+        return Stale()
     if any(attempt.ending is None for attempt in attempts):
         return Wait("another retraining is under way")
     if policy.budget is not None and len(attempts) >= policy.budget:

@@ -13,7 +13,7 @@ import polars as pl
 from raypipe.core.errors import CommitConflictError, GateError
 from raypipe.core.faults import fault_point
 from raypipe.registry import Gate, Registry
-from raypipe.retraining.decide import Attempt, Done, Policy, Wait, decide
+from raypipe.retraining.decide import Attempt, Done, Policy, Stale, Wait, decide
 
 if TYPE_CHECKING:
     from raypipe.lake import Lake, Table
@@ -47,7 +47,7 @@ class Retrain:
         pipeline: ``pipeline(lake, now)`` trains on what was known at ``now`` and returns the run;
             it must give the same run for the same arguments.
         gate: what the candidate must pass; for example to beat the version in service on the
-            run's validation rows. A candidate that fails is refused and the version in service stays.
+            run's validation rows. A candidate that fails is refused; the version in service stays.
         cooldown: at least this much time between the starts of two retrainings.
         settle: at least this much time between the end of the alert's window and the start, so that
             labels of the changed rows have arrived for the candidate to learn from.
@@ -76,7 +76,7 @@ class Retrain:
         decision = self._start(log, lake, alert, now)
         if isinstance(decision, Wait):
             return "deferred"
-        if isinstance(decision, Done):
+        if isinstance(decision, (Done, Stale)):
             return "handled"
         began = time.monotonic()
         run = self.pipeline(lake, decision)
@@ -104,12 +104,21 @@ class Retrain:
 
     def _start(
         self, log: RetrainingLog, lake: Lake, alert: Alert, now: datetime
-    ) -> datetime | Wait | Done:
+    ) -> datetime | Wait | Done | Stale:
         """The time of the decision to train, written down before anything is done."""
+        champion = Registry(lake).champion(alert.model)
+        current = champion is not None and champion.version == alert.version
         while True:
             rows, revision = log.read()
-            decision = decide(alert.id, alert.window_end, now, log.attempts(rows), self.policy)
-            if isinstance(decision, (Wait, Done)):
+            decision = decide(
+                alert.id,
+                alert.window_end,
+                now,
+                log.attempts(rows),
+                self.policy,
+                in_service=current,
+            )
+            if isinstance(decision, (Wait, Done, Stale)):
                 return decision
             if decision.again:
                 return decision.at

@@ -29,9 +29,9 @@ _PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
 class Trainer:
     """Fits a recipe and a learner on a snapshot with Ray Train.
 
-    The finished model is a function of the recipe, the learner, the seed, the number of workers, the
-    checkpoints' distance, the rows of the snapshot and the package versions: a worker that is killed, or a driver that is and
-    is started again, changes no byte of it.
+    The finished model is a function of the recipe, the learner, the seed, the number of workers,
+    the distance of checkpoints, the rows of the snapshot and the package versions: a worker that is
+    killed, or a driver that is and is started again, changes no byte of it.
 
     Args:
         recipe: the features.

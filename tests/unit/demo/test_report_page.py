@@ -6,8 +6,6 @@ import json
 import math
 import random
 import re
-import shutil
-import subprocess
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -29,6 +27,7 @@ from raypipe.demo.report import (
     WeekFigures,
     render,
 )
+from tests import chromium
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -310,12 +309,6 @@ def test_the_same_report_is_the_same_page() -> None:
 
 # In a browser
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
-    "--virtual-time-budget=3000", "--dump-dom",
-)  # fmt: skip
-
 # The page in a frame of each width; what it finds is written into the outer page.
 MEASURE = """<!doctype html><body><pre id=found></pre><script>
 const page = PAGE, found = [];
@@ -358,20 +351,9 @@ const measure = (width) => new Promise((done) => {
 
 
 def browse(page: str, tmp_path: Path) -> tuple[str, str]:
-    """The document after loading, and what the browser had to say."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.fail("Chromium is not installed: run make browser")
     file = tmp_path / "page.html"
     file.write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return done.stdout, done.stderr
+    return chromium.browse(file, tmp_path)
 
 
 @pytest.mark.browser

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raypipe.core.errors import ConfigError
-from raypipe.retraining.decide import Attempt, Done, Policy, Start, Wait, decide
+from raypipe.retraining.decide import Attempt, Done, Policy, Stale, Start, Wait, decide
 
 DAY = timedelta(days=1)
 T0 = datetime(2026, 1, 1)
@@ -33,6 +33,12 @@ def test_cooldown_budget_and_one_at_a_time() -> None:
     assert isinstance(spent, Wait)
     assert "budget" in spent.reason
     assert isinstance(decide("b", T0, T0, [Attempt(cause="a", started=T0)], POLICY), Wait)
+
+
+def test_an_alert_of_a_version_that_was_replaced_starts_nothing_new() -> None:
+    assert decide("a", T0, T0, [], POLICY, in_service=False) == Stale()
+    cut_short = Attempt(cause="a", started=T0)
+    assert decide("a", T0, T0, [cut_short], POLICY, in_service=False) == Start(T0, again=True)
 
 
 def test_an_alert_settles_before_it_starts_anything() -> None:
