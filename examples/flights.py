@@ -44,25 +44,22 @@ with tempfile.TemporaryDirectory() as folder:
             print(f"{table.name} {month}: {done.rows} rows, {done.quarantined} in quarantine")
 
 # 2. Each flight with the last weather observed before its scheduled departure, never a later one.
-departures = (
-    flights.at()
-    .frame()
-    .select(
-        "carrier",
-        "origin",
-        "dest",
-        "distance",
-        "arr_delay",
-        sched_dep=pl.col("time_hour") + pl.duration(minutes=pl.col("minute")),
-        sched_local=pl.datetime("year", "month", "day", "hour", "minute"),
-    )
+departures = flights.at().frame()
+departures = departures.select(
+    "carrier",
+    "origin",
+    "dest",
+    "distance",
+    "arr_delay",
+    sched_dep=pl.col("time_hour") + pl.duration(minutes=pl.col("minute")),
+    sched_local=pl.datetime("year", "month", "day", "hour", "minute"),
 )
 joined = rp.point_in_time(
     departures, weather.at(), on="origin", time="sched_dep", feature_time="time_hour",
     tolerance=timedelta(hours=6), columns=WEATHER,
 )  # fmt: skip
 features = lake.table("flights_features")
-features.append(joined.sort("sched_dep"), batch_id="2013-01 and 2013-02")
+features.append(joined.sort("sched_dep", maintain_order=True), batch_id="2013-01 and 2013-02")
 
 # 3. From a row to numbers. Features are what the transforms name, and nothing else.
 t = rp.transforms
@@ -115,31 +112,33 @@ monitor.start(
 # 7. Three weeks go by: flights are scored, labels of the week before arrive, the monitor looks.
 labels, time = lake.table("delays__labels"), pl.col("sched_dep")
 late: list[pl.DataFrame] = []
-for start in (FEBRUARY, FEBRUARY + WEEK, FEBRUARY + 2 * WEEK):
-    end = start + WEEK
-    rows = features.at().where((time >= start) & (time < end)).frame()
-    answer = service.predict(
-        rows.select(*first.bundle.recipe.inputs),
-        id=f"{start:%Y-%m-%d}",
-        time=rows["sched_dep"].to_list(),
-    )
-    outcome = rows.select(
-        prediction_id=pl.Series(answer.ids),
-        score=pl.Series(answer.scores),
-        label=(pl.col("arr_delay") > 15).cast(pl.Float64),
-        at=time + WEEK,
-    ).drop_nulls("label")  # a cancelled flight never gets one
-    auc = rp.metrics.roc_auc(outcome["label"].to_numpy(), outcome["score"].to_numpy())
-    print(f"week of {start:%Y-%m-%d}: version {answer.version}, ROC AUC {auc:.4f}")
-    if late:
-        labels.append(late[-1].drop("score"), batch_id=f"{start - WEEK:%Y-%m-%d}")
-    late.append(outcome)
-    for alert in monitor.poll(until=end):
-        print(f"alert: {alert.message}")
-    service.wait_for(registry.champion("delays").version)
+try:
+    for start in (FEBRUARY, FEBRUARY + WEEK, FEBRUARY + 2 * WEEK):
+        end = start + WEEK
+        rows = features.at().where((time >= start) & (time < end)).frame()
+        answer = service.predict(
+            rows.select(*first.bundle.recipe.inputs),
+            id=f"{start:%Y-%m-%d}",
+            time=rows["sched_dep"].to_list(),
+        )
+        outcome = rows.select(
+            prediction_id=pl.Series(answer.ids),
+            score=pl.Series(answer.scores),
+            label=(pl.col("arr_delay") > 15).cast(pl.Float64),
+            at=time + WEEK,
+        ).drop_nulls("label")  # a cancelled flight never gets one
+        auc = rp.metrics.roc_auc(outcome["label"].to_numpy(), outcome["score"].to_numpy())
+        print(f"week of {start:%Y-%m-%d}: version {answer.version}, ROC AUC {auc:.4f}")
+        if late:
+            labels.append(late[-1].drop("score"), batch_id=f"{start - WEEK:%Y-%m-%d}")
+        late.append(outcome)
+        for alert in monitor.poll(until=end):
+            print(f"alert: {alert.message}")
+        service.wait_for(registry.champion("delays").version)
+finally:
+    monitor.stop()
+    service.stop()
 
 for version in registry.versions("delays"):
     print(f"version {version.version}: {version.manifest['rows']} rows, hash {version.hash[:12]}")
-print(f"version {service.version()} of {len(registry.versions('delays'))} is in service")
-monitor.stop()
-service.stop()
+print(f"version {registry.champion('delays').version} is in service")

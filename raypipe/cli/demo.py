@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
         "--kill-worker", action="store_true", help="kill a training worker on the way"
     )
     parser.add_argument("--port", type=int, help="the service's port (default: a free one)")
+    parser.add_argument("--weeks", type=int, help="replay only the first so many weeks")
     parser.add_argument("--report", metavar="PATH", help="where the HTML report goes")
     parser.set_defaults(run=_demo)
 
@@ -32,6 +33,7 @@ def _demo(args: argparse.Namespace) -> int:
         kill_worker=args.kill_worker,
         port=args.port,
         report=args.report,
+        **({} if args.weeks is None else {"weeks": args.weeks}),
         out=sys.stderr if args.json else sys.stdout,  # progress; standard output is the JSON's
     )
     if args.json:

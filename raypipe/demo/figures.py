@@ -31,9 +31,10 @@ def collect(
     stages: Stages,
     first: rp.ModelVersion,
     path: Path,
+    replayed: int,
 ) -> Summary:
     """Computes all figures, writes the report and returns the summary."""
-    scored = scored_rows(lake, first)
+    scored = scored_rows(lake, first, replayed)
     known = scored.drop_nulls("label")
     weeks = _weeks(lake, known, scored)
     by_month = {
@@ -46,6 +47,7 @@ def collect(
     summary = Summary(
         lake=lake.root,
         report=str(path),
+        weeks=replayed,
         tables=counts,
         retrainings=retrainings,
         requests=sum(row["requests"] for row in sent),
@@ -67,7 +69,7 @@ def collect(
     return summary
 
 
-def scored_rows(lake: rp.Lake, first: rp.ModelVersion) -> pl.DataFrame:
+def scored_rows(lake: rp.Lake, first: rp.ModelVersion, replayed: int) -> pl.DataFrame:
     """Every logged prediction with its label and the first version's score of the same flight.
 
     Columns: prediction_id, week, month, version, score, first, label (null: cancelled).
@@ -79,7 +81,7 @@ def scored_rows(lake: rp.Lake, first: rp.ModelVersion) -> pl.DataFrame:
         .unique("prediction_id", keep="first", maintain_order=True)
     )
     out = []
-    for week in flights.weeks():
+    for week in flights.weeks(replayed):
         rows = flights.week_rows(lake, week)
         scores = first.predict(rows.select(flights.INPUTS))
         out.append(

@@ -182,9 +182,12 @@ def retrain(lake: rp.Lake, now: datetime) -> rp.Run:
     return train(lake, now - LABEL_DELAY)
 
 
-def weeks() -> list[datetime]:
-    """The starts of the weeks to replay, April to December."""
-    return [FIRST_WEEK + i * WEEK for i in range((LAST_DAY - FIRST_WEEK) // WEEK + 1)]
+ALL_WEEKS = (LAST_DAY - FIRST_WEEK) // WEEK + 1
+
+
+def weeks(count: int = ALL_WEEKS) -> list[datetime]:
+    """The starts of the weeks to replay: the first so many of April to December."""
+    return [FIRST_WEEK + i * WEEK for i in range(count)]
 
 
 def week_rows(lake: rp.Lake, week: datetime) -> pl.DataFrame:

@@ -42,6 +42,7 @@ def run_demo(
     kill_worker: bool = False,
     port: int | None = None,
     report: str | None = None,
+    weeks: int = flights.ALL_WEEKS,
     out: TextIO | None = None,
 ) -> Summary:
     """Runs the whole loop on the flights of 2013, or what of it is not done in this lake.
@@ -52,15 +53,19 @@ def run_demo(
             out the same.
         port: of the service on loopback; default a free one.
         report: path of the HTML report; default ``report.html`` in the lake's folder.
+        weeks: replay only the first so many weeks from April on; a later call with more goes on.
         out: where progress goes; default standard error.
 
     Raises:
+        ConfigError: ``weeks`` is out of its range.
         RaypipeError: whatever stage failed says why and what to do.
     """
+    if not 1 <= weeks <= flights.ALL_WEEKS:
+        raise rp.errors.ConfigError(f"weeks must be 1 to {flights.ALL_WEEKS}", weeks, field="weeks")
     lake = rp.Lake(lake_uri)
     path = Path(report) if report else _report_path(lake)
     finished = Summary.read(lake)
-    if finished is not None:
+    if finished is not None and finished.weeks >= weeks:
         return finished
     with PeakMemory() as memory:
         stages = Stages(lake, Progress(out or sys.stderr), memory)
@@ -79,9 +84,9 @@ def run_demo(
                 service.deploy()
                 stack.callback(service.stop)
                 stage.say(service.url)
-            _replay(lake, stages, service)
+            _replay(lake, stages, service, flights.weeks(weeks))
             with stages("report") as stage:
-                result = figures.collect(lake, counts, stages, first, path)
+                result = figures.collect(lake, counts, stages, first, path, weeks)
                 stage.say(str(path))
     result.save(lake)
     return result
@@ -163,7 +168,7 @@ def _killing_a_worker() -> Iterator[None]:
                     os.environ[name] = value
 
 
-def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:
+def _replay(lake: rp.Lake, stages: Stages, service: rp.Service, weeks: list[datetime]) -> None:
     """Week by week: requests, then the labels of the week before, then the monitor's look."""
     monitor = rp.Monitor(
         lake,
@@ -183,7 +188,6 @@ def _replay(lake: rp.Lake, stages: Stages, service: rp.Service) -> None:
         poll_every=None,
         since=flights.FIRST_WEEK,
     )
-    weeks = flights.weeks()
     with client_process(_HOST, service.port, lake.root) as client, stages("replay") as stage:
         for number, week in enumerate(weeks, 1):
             _one_week(lake, stages, service, monitor, client, week)

@@ -19,6 +19,7 @@ class Summary:
     Attributes:
         lake: the lake's root.
         report: path of the HTML report.
+        weeks: weeks replayed, from April on.
         tables: by name ``rows_in``, ``rows`` and ``quarantined``.
         retrainings: each with ``cause`` (the alert's id), ``why``, ``columns``, ``week``,
             ``from_version``, ``to_version``, ``promoted`` and ``seconds``.
@@ -35,6 +36,7 @@ class Summary:
 
     lake: str
     report: str
+    weeks: int
     tables: dict[str, dict[str, int]]
     retrainings: list[dict[str, Any]]
     requests: int
@@ -72,7 +74,7 @@ class Summary:
         for month, row in self.auc["by_month"].items():
             lines.append(f"  {month:<18} {_number(row['first'])}  {_number(row['loop'])}")
         lines.append(
-            f"  {'April to December':<18} {_number(self.auc['first'])}  {_number(self.auc['loop'])}"
+            f"  {'all weeks':<18} {_number(self.auc['first'])}  {_number(self.auc['loop'])}"
         )
         lines += ["", "retrainings"]
         for row in self.retrainings:

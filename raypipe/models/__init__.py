@@ -3,5 +3,6 @@
 from raypipe.models import metrics
 from raypipe.models.bundle import ModelBundle
 from raypipe.models.metrics import Metric
+from raypipe.models.scoring import labelled_scores
 
-__all__ = ["Metric", "ModelBundle", "metrics"]
+__all__ = ["Metric", "ModelBundle", "labelled_scores", "metrics"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from raypipe.core.errors import ConfigError
+from raypipe.models import labelled_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,7 +136,7 @@ class Gate:
             champion: gives the version in service, loaded only when needed.
 
         Raises:
-            ConfigError: there are no rows to judge on.
+            ConfigError: there are no rows to judge on, or none has a label.
             RecipeError: the rows lack an input or the label.
         """
         chosen = self.on if self.on is not None else validation
@@ -144,8 +145,10 @@ class Gate:
                 f"the gate on {self.metric.name} has no rows to judge on",
                 act="Give on=, or train with valid=.",
             )
-        labelled, y = labelled_rows(candidate, chosen)
-        value = self.metric(y, candidate.predict(labelled))
+        y, scores = labelled_scores(candidate, chosen)
+        if not y.size:
+            raise ConfigError(f"no row that the gate on {self.metric.name} judges on has a label")
+        value = self.metric(y, scores)
         checks: list[GateCheck] = []
 
         def check(against: str, threshold: float, passed: bool) -> None:
@@ -169,7 +172,7 @@ class Gate:
         elif self.beats == "champion":
             opponent = champion()
             if opponent is not None:
-                other = self.metric(y, opponent.predict(labelled))
+                other = self.metric(*labelled_scores(opponent, chosen))
                 self._compare(check, "champion", value, other)
         return GateReport(checks=tuple(checks))
 
@@ -186,24 +189,6 @@ class Gate:
         if self.beats is not None:
             parts.append(f"beats={self.beats!r}, margin={self.margin}")
         return f"Gate({', '.join(parts)})"
-
-
-def labelled_rows(
-    bundle: ModelBundle, data: Scan | pl.DataFrame
-) -> tuple[pl.DataFrame, np.ndarray[Any, np.dtype[np.float64]]]:
-    """The rows whose label is known, and their labels.
-
-    Raises:
-        ConfigError: no row has a label.
-    """
-    import polars as pl
-
-    frame = data if isinstance(data, pl.DataFrame) else data.lazy().collect()
-    labels = bundle.recipe.labels(frame)
-    known = labels.is_not_null()
-    if not known.any():
-        raise ConfigError("no row to judge on has a label", f"{len(frame)} rows")
-    return frame.filter(known), labels.filter(known).to_numpy().astype(np.float64)
 
 
 def evaluate_all(

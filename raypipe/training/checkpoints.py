@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.ubj"
 STATE = "state.json"
+_FIGURES = ("rounds", "history", "rows", "positives")
 History = dict[str, dict[str, list[float]]]
 
 
@@ -27,11 +28,15 @@ class State:
         model: the booster as UBJ bytes; empty before the first round.
         rounds: rounds done.
         history: evaluation figures by set, metric and round.
+        rows: labelled rows trained on, by all ranks together.
+        positives: those of them whose label is 1.
     """
 
     model: bytes = b""
     rounds: int = 0
     history: History = field(default_factory=dict)
+    rows: int = 0
+    positives: int = 0
 
 
 @contextmanager
@@ -40,7 +45,7 @@ def as_checkpoint(state: State) -> Iterator[ray.train.Checkpoint]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / MODEL).write_bytes(state.model)
-        (path / STATE).write_text(json.dumps({"rounds": state.rounds, "history": state.history}))
+        (path / STATE).write_text(json.dumps({name: getattr(state, name) for name in _FIGURES}))
         yield ray.train.Checkpoint.from_directory(folder)
 
 
@@ -50,4 +55,4 @@ def from_checkpoint(checkpoint: ray.train.Checkpoint) -> State:
         path = Path(folder)
         data: dict[str, Any] = json.loads((path / STATE).read_text())
         model = (path / MODEL).read_bytes()
-    return State(model=model, rounds=data["rounds"], history=data["history"])
+    return State(model=model, **{name: data[name] for name in _FIGURES})

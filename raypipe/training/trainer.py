@@ -7,13 +7,11 @@ import platform
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from raypipe.core.errors import ConfigError, TrainingError
 from raypipe.core.identity import content_hash
 from raypipe.core.uris import is_local, join
 from raypipe.features import FittedRecipe, Recipe
-from raypipe.models import ModelBundle, metrics
+from raypipe.models import ModelBundle, labelled_scores, metrics
 from raypipe.training.learner import XGBoost
 from raypipe.training.plan import Shards, plan_shards, to_json
 from raypipe.training.run import Run
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from raypipe.lake import Lake, Snapshot
+    from raypipe.training.checkpoints import State
 
 _PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
 
@@ -152,7 +151,7 @@ class Trainer:
                 f"{state.rounds} of {self.learner.rounds} rounds",
                 "The same fit goes on from there.",
             )
-        bundle = self._bundle(state.model, fitted, config, run_id, shards, train, valid)
+        bundle = self._bundle(state, fitted, config, run_id, shards, valid)
         _keep(lake, run_id, bundle, state.history)
         return Run(id=run_id, bundle=bundle, history=state.history, valid=valid, result=result)
 
@@ -179,31 +178,25 @@ class Trainer:
 
     def _bundle(
         self,
-        model: bytes,
+        state: State,
         fitted: FittedRecipe,
         config: dict[str, Any],
         run_id: str,
         shards: Shards,
-        train: Snapshot,
         valid: Snapshot | None,
     ) -> ModelBundle:
-        labels = fitted.labels(train.frame()).drop_nulls()
         manifest = {
             **{key: value for key, value in config.items() if key != "rebuild"},
             "run_id": run_id,
-            "rows": len(labels),
-            "label_mean": float(labels.to_numpy().astype(np.float64).mean()),
+            "rows": state.rows,
+            "label_mean": state.positives / state.rows,
             "shards": to_json(shards),
             "metrics": {},
         }
-        bundle = ModelBundle(model, fitted, manifest)
+        bundle = ModelBundle(state.model, fitted, manifest)
         if valid is not None:
-            frame = valid.frame()
-            truth = fitted.labels(frame)
-            known = truth.is_not_null()
-            scores = bundle.predict(frame.filter(known))
-            manifest["metrics"] = metrics.evaluate(truth.filter(known).to_numpy(), scores)
-            bundle = ModelBundle(model, fitted, manifest)
+            manifest["metrics"] = metrics.evaluate(*labelled_scores(bundle, valid))
+            bundle = ModelBundle(state.model, fitted, manifest)
         return bundle
 
     def __repr__(self) -> str:

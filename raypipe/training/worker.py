@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import ray.train
 import xgboost
 
@@ -50,6 +51,8 @@ def train(job: Job) -> None:
     settings = {"max_bin": job.learner.max_bin, "threads": job.threads}
     batches = list(feeding.read_batches(job.parts, job.shards[rank], recipe))
     dtrain = feeding.matrix(batches, names, **settings)
+    totals = np.array([(len(y), y.sum()) for _, y in batches], dtype=np.float64).reshape(-1, 2)
+    rows, positives = xgboost.collective.allreduce(totals.sum(axis=0), xgboost.collective.Op.SUM)
     del batches
     evals = [(dtrain, "train")]
     if job.valid_parts:
@@ -58,6 +61,7 @@ def train(job: Job) -> None:
         del held
     resumed = ray.train.get_checkpoint()
     state = checkpoints.from_checkpoint(resumed) if resumed else checkpoints.State()
+    state = replace(state, rows=int(rows), positives=int(positives))
     while state.rounds < job.learner.rounds:
         state = grow(job, dtrain, evals, state)
         report(state)
@@ -82,7 +86,7 @@ def grow(
         booster.update(dtrain, iteration=number)
         _note(history, booster.eval_set(evals, number))
         fault_point("training:round")
-    return checkpoints.State(model=bytes(booster.save_raw("ubj")), rounds=until, history=history)
+    return replace(before, model=bytes(booster.save_raw("ubj")), rounds=until, history=history)
 
 
 def report(state: checkpoints.State) -> None:

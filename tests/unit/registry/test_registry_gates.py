@@ -45,5 +45,5 @@ def test_bad_gates_and_missing_rows_are_refused() -> None:
     with pytest.raises(ConfigError, match="no rows to judge on"):
         rp.Gate(rp.metrics.roc_auc, at_least=0.5).evaluate(run.bundle)
     unlabelled = small.rows().with_columns(late=None).cast({"late": bool})
-    with pytest.raises(ConfigError, match="has a label"):
+    with pytest.raises(ConfigError, match="judges on has a label"):
         rp.Gate(rp.metrics.roc_auc, at_least=0.5, on=unlabelled).evaluate(run.bundle)

@@ -1,0 +1,44 @@
+"""Labels and scores of rows that have both, one part in memory at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from raypipe.core.scan import Scan
+    from raypipe.models.bundle import ModelBundle
+
+Floats = npt.NDArray[np.float64]
+
+
+def labelled_scores(bundle: ModelBundle, data: Scan | pl.DataFrame) -> tuple[Floats, Floats]:
+    """Labels (0 or 1) and scores of the rows whose label is known, in their order.
+
+    Args:
+        bundle: scores the rows; its recipe makes the label.
+        data: a frame, or a scan, which is read one part after the other.
+
+    Raises:
+        RecipeError: the rows lack an input or the label.
+    """
+    labels, scores = [np.empty(0)], [np.empty(0)]
+    for frame in _frames(data):
+        truth = bundle.recipe.labels(frame)
+        known = truth.is_not_null()
+        labels.append(truth.filter(known).to_numpy().astype(np.float64))
+        scores.append(bundle.predict(frame.filter(known)))
+    return np.concatenate(labels), np.concatenate(scores)
+
+
+def _frames(data: Scan | pl.DataFrame) -> Iterator[pl.DataFrame]:
+    if isinstance(data, pl.DataFrame):
+        yield data
+        return
+    for part in data.parts():
+        yield part.read()

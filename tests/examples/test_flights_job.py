@@ -1,0 +1,187 @@
+"""The flights script runs unchanged as a job on a cluster that is not ours, by both commands."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import raypipe as rp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BIN = Path(sys.executable).parent
+# what an activated environment has: the cluster starts a job's `python` from there
+PATH = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def _serves(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True  # it wants a token
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def token() -> Iterator[None]:
+    """A token for this file's cluster and its clients, whatever the user's home holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAYPIPE_LAKE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def head(token: None) -> Iterator[str]:
+    """The address of the job server of a cluster that ``ray start --head`` began."""
+    folder = tempfile.mkdtemp(prefix="rp-head-", dir="/tmp")
+    ports = _free_ports(6)
+    names = (
+        "port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
+        "metrics-export-port", "ray-client-server-port",
+    )  # fmt: skip
+    log = Path(folder) / "start.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [
+                str(BIN / "ray"), "start", "--head", "--block", "--dashboard-host=127.0.0.1",
+                "--num-cpus=2", "--disable-usage-stats", f"--temp-dir={folder}",
+                *(f"--{name}={port}" for name, port in zip(names, ports, strict=True)),
+            ],
+            stdout=out, stderr=out, start_new_session=True,
+            env={
+                **os.environ,
+                **PATH,
+                "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # loopback only
+                "RAY_LOG_TO_STDERR": "0",
+            },
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{ports[1]}"
+    try:
+        deadline = time.monotonic() + 90
+        while not _serves(f"{address}/api/version"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(log.read_text())
+            time.sleep(0.3)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake on a folder that every node has; both submissions use it."""
+    return str(tmp_path_factory.mktemp("shared") / "lake")
+
+
+def _run(command: list[str], limit_s: float) -> tuple[int, str, list[float]]:
+    """Exit code and output of a command, and when each line of it came (seconds from its start)."""
+    began, lines, times = time.monotonic(), [], []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=EXAMPLES.parent, env={**os.environ, **PATH},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        end = threading.Timer(limit_s, process.kill)
+        end.start()
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                times.append(time.monotonic() - began)
+        finally:
+            end.cancel()
+            end.join()
+        return process.wait(30), "".join(lines), times
+
+
+def _check(output: str, root: str) -> None:
+    for week, version in (("01", 1), ("08", 1), ("15", 2)):
+        assert f"week of 2013-02-{week}: version {version}, ROC AUC 0." in output
+    assert "version 2 is in service" in output
+    lake = rp.Lake(root)
+    assert lake.table("flights").at().count() == 27_004 + 24_950
+    assert lake.table("flights").quarantine().at().count() == 1
+    kinds = lake.table("delays__retrainings").at().frame()["kind"]
+    assert sorted(kinds) == ["promoted", "started"]
+    ids = lake.table("delays__predictions").at().frame()["prediction_id"]
+    assert ids.n_unique() == len(ids)
+
+
+@pytest.mark.timeout(400)
+def test_raypipe_submit(head: str, shared_lake: str) -> None:
+    code, output, times = _run(
+        [
+            str(BIN / "raypipe"), "submit", "examples/flights.py",
+            "--address", head, "--", shared_lake,
+        ],
+        360,
+    )  # fmt: skip
+    assert code == 0, output
+    _check(output, shared_lake)
+    # the driver's output comes while it runs, not at its end
+    first = next(
+        i for i, line in enumerate(output.splitlines()) if "flights 2013-01: 27004" in line
+    )
+    assert times[first] < times[-1] - 5
+
+
+@pytest.mark.timeout(300)
+def test_plain_ray_job_submit_on_the_same_lake(head: str, shared_lake: str) -> None:
+    code, output, _ = _run(
+        [
+            str(BIN / "ray"), "job", "submit", "--address", head, "--working-dir", "examples",
+            "--", "python", "flights.py", shared_lake,
+        ],
+        240,
+    )  # fmt: skip
+    assert code == 0, output
+    _check(output, shared_lake)
+
+
+@pytest.mark.timeout(120)
+def test_a_script_that_fails_gives_its_exit_code(head: str, tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import sys\nimport raypipe as rp\n"
+        "try:\n    rp.Lake(sys.argv[1]).table('flights').append('2013-*.csv')\n"
+        "except rp.errors.SourceNotFoundError as error:\n    print(error)\n    sys.exit(7)\n"
+    )
+    code, output, _ = _run(
+        [str(BIN / "raypipe"), "submit", str(script), "--address", head, "--", str(tmp_path)], 100
+    )
+    assert code == 7, output
+    assert "no file matches: got 2013-*.csv" in output
