@@ -45,7 +45,7 @@ def _pss_kb(process: Path) -> float:
 class PeakMemory:
     """Samples the tree's memory in a thread; ``take`` gives the peak since the last call."""
 
-    def __init__(self, every_s: float = 1.0) -> None:
+    def __init__(self, every_s: float = 2.0) -> None:
         self._every = every_s
         self._peak: float | None = None
         self._lock = threading.Lock()

@@ -12,6 +12,7 @@ import polars as pl
 
 from raypipe.core.errors import CommitConflictError, GateError
 from raypipe.core.faults import fault_point
+from raypipe.models import metrics
 from raypipe.registry import Gate, Registry
 from raypipe.retraining.decide import Attempt, Done, Policy, Stale, Wait, decide
 
@@ -46,8 +47,9 @@ class Retrain:
     Args:
         pipeline: ``pipeline(lake, now)`` trains on what was known at ``now`` and returns the run;
             it must give the same run for the same arguments.
-        gate: what the candidate must pass; for example to beat the version in service on the
-            run's validation rows. A candidate that fails is refused; the version in service stays.
+        gate: what the candidate must pass; by default to have a better ROC AUC than the version
+            in service on the run's validation rows. A candidate that fails is refused; the version
+            in service stays.
         cooldown: at least this much time between the starts of two retrainings.
         settle: at least this much time between the end of the alert's window and the start, so that
             labels of the changed rows have arrived for the candidate to learn from.
@@ -61,13 +63,13 @@ class Retrain:
         self,
         pipeline: Pipeline,
         *,
-        gate: Gate | Sequence[Gate],
+        gate: Gate | Sequence[Gate] | None = None,
         cooldown: timedelta = timedelta(days=28),
         settle: timedelta = timedelta(0),
         budget: int | None = None,
     ) -> None:
         self.pipeline = pipeline
-        self.gate = gate
+        self.gate = Gate(metrics.roc_auc, beats="champion") if gate is None else gate
         self.policy = Policy(cooldown=cooldown, settle=settle, budget=budget)
 
     def __call__(self, lake: Lake, alert: Alert, now: datetime) -> Outcome:

@@ -95,7 +95,7 @@ def head(token: None) -> Iterator[str]:
     finally:
         process.terminate()
         try:
-            process.wait(30)
+            process.wait(10)  # it may take half a minute, and nothing in it is worth that
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
