@@ -34,6 +34,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+Fault = Literal["user", "system"]
+
 
 class RaypipeError(Exception):
     """The root of the tree.
@@ -48,7 +50,7 @@ class RaypipeError(Exception):
         field: the column, setting or request field at fault, when there is one.
     """
 
-    fault: ClassVar[Literal["user", "system"]] = "user"
+    fault: ClassVar[Fault] = "user"
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -127,7 +129,7 @@ class VersionNotFoundError(LakeError, LookupError):
 class CommitConflictError(LakeError):
     """Another writer committed first and the work must be decided again."""
 
-    fault = "system"
+    fault: ClassVar[Fault] = "system"
     retryable = True
 
 
@@ -136,15 +138,24 @@ class RecipeError(RaypipeError, ValueError):
 
 
 class TrainingError(RaypipeError):
-    """Training did not finish."""
+    """Training did not finish; what was done is kept and the same call goes on."""
+
+    fault: ClassVar[Fault] = "system"
+    retryable = True
 
 
 class ResourceError(TrainingError):
     """The cluster can never hold the workers that were asked for."""
 
+    fault: ClassVar[Fault] = "user"
+    retryable = False
+
 
 class RunNotFoundError(TrainingError, LookupError):
     """No run of this id was started in this lake."""
+
+    fault: ClassVar[Fault] = "user"
+    retryable = False
 
 
 class RegistryError(RaypipeError):
@@ -162,11 +173,13 @@ class GateError(RegistryError, ValueError):
 class IntegrityError(RegistryError):
     """Stored bytes are not the bytes that were registered."""
 
-    fault = "system"
+    fault: ClassVar[Fault] = "system"
 
 
 class ServingError(RaypipeError):
     """The service could not be deployed or did not answer."""
+
+    fault: ClassVar[Fault] = "system"
 
 
 class RequestError(ServingError, ValueError):
@@ -179,6 +192,8 @@ class RequestError(ServingError, ValueError):
         field: the feature or parameter at fault.
         status: the HTTP status.
     """
+
+    fault: ClassVar[Fault] = "user"
 
     def __init__(
         self,
@@ -199,11 +214,13 @@ class RequestError(ServingError, ValueError):
 class PortInUseError(ServingError):
     """The port is taken by a process that is not this service."""
 
+    fault: ClassVar[Fault] = "user"
+
 
 class ServiceUnavailableError(ServingError):
     """The service did not answer in time."""
 
-    fault = "system"
+    fault: ClassVar[Fault] = "system"
     retryable = True
 
 
@@ -214,4 +231,4 @@ class MonitorError(RaypipeError):
 class EngineError(RaypipeError, RuntimeError):
     """Ray could not be started, joined or reached."""
 
-    fault = "system"
+    fault: ClassVar[Fault] = "system"

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from raypipe.core.errors import ConfigError
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_LONGEST = 100
+_LONGEST_MODEL = 70  # its tables are named after it, such as <model>__retrainings
 _REMOTE = ("s3", "s3a", "az", "azure", "abfs", "abfss", "gs")
 
 
@@ -17,13 +19,15 @@ def check_name(kind: str, name: str) -> str:
     """The name itself, if it may name a table or a model.
 
     Raises:
-        ConfigError: it is not a letter followed by up to 99 letters, digits or underscores.
+        ConfigError: it is not a letter followed by letters, digits or underscores, 100 characters
+            in all at most, or 70 for a model.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    longest = _LONGEST_MODEL if kind == "model" else _LONGEST
+    if not isinstance(name, str) or len(name) > longest or not _NAME.fullmatch(name):
         raise ConfigError(
             f"this cannot name a {kind}",
             name,
-            "Use a letter, then up to 99 letters, digits or underscores.",
+            f"Use a letter, then up to {longest - 1} letters, digits or underscores.",
             "name",
         )
     return name

@@ -15,7 +15,7 @@ import raypipe as rp
 from raypipe.demo import flights
 from raypipe.demo.report import model as page
 from raypipe.demo.report import render
-from raypipe.demo.summary import Summary
+from raypipe.demo.summary import ENDINGS, Summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +160,7 @@ def _retrainings(lake: rp.Lake) -> list[dict[str, Any]]:
                 "from_version": row["from_version"],
                 "to_version": end["to_version"] if end else None,
                 "promoted": bool(end and end["kind"] == "promoted"),
+                "ending": end["kind"] if end else "under way",
                 "seconds": round(detail.get("seconds", 0.0), 2),
                 "auc_candidate": checks[0].get("value"),
                 "auc_champion": checks[0].get("threshold"),
@@ -224,7 +225,7 @@ def _retraining(row: dict[str, Any]) -> page.Retraining:
         from_version=row["from_version"],
         to_version=row["to_version"],
         promoted=row["promoted"],
-        reason="beat the version in service" if row["promoted"] else "did not beat it",
+        reason=ENDINGS[row["ending"]],
         auc_champion=row["auc_champion"],
         auc_candidate=row["auc_candidate"],
         seconds=row["seconds"],
@@ -252,7 +253,7 @@ def _versions(
     for version in versions:
         served = [w.week_start for w in weeks if w.version_in_service == version.version]
         tags = version.manifest["tags"]
-        last = not served or served[-1] == weeks[-1].week_start
+        champion = version.version == versions[0].registry.state(MODEL).champion
         out.append(
             page.VersionFigures(
                 version=version.version,
@@ -262,8 +263,10 @@ def _versions(
                 model_hash=version.hash,
                 auc_valid=version.metrics.get("roc_auc"),
                 in_service_from=served[0] if served else None,
-                in_service_until=None if last else served[-1] + timedelta(days=7),
-                state="in service" if last and served else "replaced",
+                in_service_until=(
+                    None if champion or not served else served[-1] + timedelta(days=7)
+                ),
+                state="in service" if champion else "replaced",
             )
         )
     return tuple(out)

@@ -37,6 +37,7 @@ class Tally:
 
     requests: int = 0
     failed: int = 0
+    unanswered: int = 0
     versions: dict[str, int] = field(default_factory=dict)
     batch_ms: list[float] = field(default_factory=list)
     single_ms: list[float] = field(default_factory=list)
@@ -49,12 +50,13 @@ class Tally:
             out = {
                 "requests": self.requests,
                 "failed": self.failed,
+                "unanswered": self.unanswered,
                 "versions": dict(self.versions),
                 "batch_ms": self.batch_ms,
                 "single_ms": self.single_ms,
                 "errors": self.errors[:5],
             }
-            self.requests = self.failed = 0
+            self.requests = self.failed = self.unanswered = 0
             self.versions, self.batch_ms, self.single_ms, self.errors = {}, [], [], []
         return out
 
@@ -73,7 +75,7 @@ class Client:
         for attempt in range(_ATTEMPTS):
             began = time.perf_counter()
             try:
-                answer = self._post(data)
+                answer = self._post(data, attempt + 1)
             except (OSError, http.client.HTTPException, RuntimeError) as error:
                 self._close()
                 with self._tally.lock:
@@ -92,12 +94,15 @@ class Client:
                     count = len(answer["predictions"])
                     self._tally.versions[version] = self._tally.versions.get(version, 0) + count
             return answer
+        with self._tally.lock:
+            self._tally.unanswered += 1
         return None
 
-    def _post(self, data: bytes) -> dict[str, Any]:
+    def _post(self, data: bytes, attempt: int) -> dict[str, Any]:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(*self._address, timeout=30)
-        headers = {"Content-Type": "application/json"}
+        # from the second attempt on, the service looks in its log for the answer it gave before
+        headers = {"Content-Type": "application/json", "Raypipe-Attempt": str(attempt)}
         self._connection.request("POST", f"/predict/{flights.MODEL}", data, headers)
         response = self._connection.getresponse()
         text = response.read()

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     import raypipe as rp
 
 PATH = "demo/summary.json"
+ENDINGS = {
+    "promoted": "beat the version in service",
+    "refused": "refused: it did not beat the version in service",
+    "unchanged": "nothing new was known",
+    "failed": "the retraining failed",
+    "under way": "under way",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +29,7 @@ class Summary:
         weeks: weeks replayed, from April on.
         tables: by name ``rows_in``, ``rows`` and ``quarantined``.
         retrainings: each with ``cause`` (the alert's id), ``why``, ``columns``, ``week``,
-            ``from_version``, ``to_version``, ``promoted`` and ``seconds``.
+            ``from_version``, ``to_version``, ``promoted``, ``ending`` and ``seconds``.
         requests: HTTP requests sent, single flights and batches.
         failed_requests: those that were not answered with 200 at the first attempt.
         predictions: rows in the prediction log.
@@ -77,10 +84,10 @@ class Summary:
             f"  {'all weeks':<18} {_number(self.auc['first'])}  {_number(self.auc['loop'])}"
         )
         lines += ["", "retrainings"]
-        for row in self.retrainings:
-            moved = f"version {row['from_version']} → {row['to_version']}, in service"
-            end = moved if row["promoted"] else "refused by the gate"
-            lines.append(f"  week of {row['week']}  {row['why']:<12} {end}")
+        for done in self.retrainings:
+            moved = f"version {done['from_version']} → {done['to_version']}: "
+            end = (moved if done["promoted"] else "") + ENDINGS[done["ending"]]
+            lines.append(f"  week of {done['week']}  {done['why']:<12} {end}")
         if not self.retrainings:
             lines.append("  none")
         lines += ["", "stages                 seconds    peak MiB"]

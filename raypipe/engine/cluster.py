@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from raypipe.core.errors import ConfigError, EngineError
 from raypipe.engine import folders
-from raypipe.engine.lean import keep_token_here, lean_start, on_loopback
+from raypipe.engine.lean import keep_token_here, lean_start, on_loopback, take_token_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,6 +139,7 @@ def stop() -> None:
         try:
             ray.shutdown(wait_for_processes=True)
         finally:
+            take_token_back()
             local.folder.remove()
             _local = None
 
@@ -148,9 +149,9 @@ def _start(cpus: int | None) -> ClusterInfo:
     folders.sweep()
     debug = bool(os.environ.get("RAYPIPE_DEBUG"))
     leave_by = _sigterm_handler()
-    keep_token_here()
     _local = _Local(folder=folders.OwnedFolder.create(), owner_pid=os.getpid())
     try:
+        keep_token_here()
         with lean_start(debug=debug):
             import ray
 

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from dataclasses import dataclass
@@ -55,20 +56,32 @@ class OwnedFolder:
 
 
 def sweep() -> list[str]:
-    """Removes the folders of this user whose owner was killed; returns their paths."""
+    """Removes the folders of this user whose owner was killed; returns their paths.
+
+    The place is open to every user of the machine, so what is not this user's own, or is a link to
+    somewhere else, is not touched, not even opened.
+    """
     removed = []
     for path in _base().glob(f"{_PREFIX}*"):
-        if _abandoned(path / _LOCK):
+        if _is_own_folder(path) and _abandoned(path / _LOCK):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(str(path))
     return removed
 
 
+def _is_own_folder(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:  # its owner removed it meanwhile
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
 def _abandoned(lock_file: Path) -> bool:
     try:
-        if time.time() - lock_file.stat().st_mtime < _SETTLE_S:  # its owner may not hold it yet
+        if time.time() - lock_file.lstat().st_mtime < _SETTLE_S:  # its owner may not hold it yet
             return False
-        lock = os.open(lock_file, os.O_RDWR)
+        lock = os.open(lock_file, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import socket
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from raypipe.core.errors import ConfigError, EngineError, SourceNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 MAX_FOLDER_BYTES = 100 * 1024**2
@@ -109,23 +110,47 @@ def follow(job: Job, out: TextIO) -> int:
         The job's exit code: 0 when it succeeded, else the driver's, or 1 where it has none.
 
     Raises:
-        EngineError: the job server cannot be reached.
+        EngineError: the job server cannot be reached, or is lost before the job ends.
     """
     client = _client(job.address)
 
     async def copy() -> None:
-        async for lines in client.tail_job_logs(job.id):
-            out.write(lines)
+        output = client.tail_job_logs(job.id)
+        while True:
+            with _asking(job):
+                lines = await anext(output, None)
+            if lines is None:
+                return
+            out.write(lines)  # a failure here is the caller's, not the server's
             out.flush()
 
     asyncio.run(copy())
-    while (info := client.get_job_info(job.id)).status.value not in _FINAL:
+    while True:
+        with _asking(job):
+            info = client.get_job_info(job.id)
+        if info.status.value in _FINAL:
+            break
         time.sleep(0.2)
     if info.status.value == "SUCCEEDED":
         return 0
     if info.driver_exit_code is None and info.message:
         out.write(f"{info.message}\n")
     return info.driver_exit_code or 1
+
+
+@contextlib.contextmanager
+def _asking(job: Job) -> Iterator[None]:
+    """Within the block a failure of Ray's job client is an ``EngineError``."""
+    from aiohttp import ClientError
+
+    try:
+        yield
+    except (RuntimeError, OSError, ClientError) as error:  # of requests: OSError
+        raise EngineError(
+            "the job server does not tell of the job any more",
+            f"{type(error).__name__}: {str(error).strip()}",
+            f"The job may go on: `ray job status {job.id} --address {job.address}` tells.",
+        ) from error
 
 
 def _client(address: str) -> Any:

@@ -34,7 +34,11 @@ _DEFAULTS: Mapping[str, str] = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about num_gpus=0
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
-_TOKEN_SETTINGS = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_MODE, _TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+_TOKEN_SETTINGS = (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")
+
+# One for the whole life of the process: Ray reads the token once and then keeps it.
+_own_token = secrets.token_hex(32)
 
 
 @contextlib.contextmanager
@@ -68,10 +72,18 @@ def keep_token_here() -> None:
 
     Ray asks for a token on each connection. Left alone it writes one into the user's home, and from
     then on every ``ray start`` of that user wants it too. This one lives in this process's
-    environment, which its children and the workers inherit; one that the user set is kept.
+    environment, which its children and the workers inherit, until ``take_token_back``; one that
+    the user set is kept.
     """
     if not any(name in os.environ for name in _TOKEN_SETTINGS):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray itself then sets RAY_AUTH_MODE
+        os.environ[_TOKEN] = _own_token  # Ray itself then sets RAY_AUTH_MODE
+
+
+def take_token_back() -> None:
+    """Removes from the environment what ``keep_token_here`` put there, and Ray because of it."""
+    if os.environ.get(_TOKEN) == _own_token:
+        del os.environ[_TOKEN]
+        os.environ.pop(_MODE, None)  # it was not set before, else there were no token of ours
 
 
 @contextlib.contextmanager

@@ -25,6 +25,9 @@ _WORTH_STARTING_BYTES = 2 * 1024**3
 _WORTH_SENDING_BYTES = 128 * 1024**2
 """With Ray already there, less work than this is done sooner in process."""
 
+_STOP_S = 30.0
+"""How long a part may take to end when it is asked to; after it its worker is killed."""
+
 
 def run_parts(
     fn: Callable[[Part], Result],
@@ -37,6 +40,7 @@ def run_parts(
 
     On the cluster a part whose worker dies runs again elsewhere, so ``fn`` must be safe to run
     twice. The first error of ``fn`` is raised as it is and the parts not yet started are not run.
+    However this ends, by Ctrl-C too, no part is at work any more when it does.
 
     Args:
         fn: a function that pickles.
@@ -102,6 +106,9 @@ def _on_ray(fn: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
             f"{type(error).__name__}: {error}",
             "Look for workers killed for memory in the logs of Ray.",
         ) from error
+    except BaseException:  # Ctrl-C: the caller will clean up, so nobody may write any more
+        _stop(running)
+        raise
     return results
 
 
@@ -113,7 +120,9 @@ def _stop(running: dict[Any, int]) -> None:
     """Waits until no part is at work any more: what it left can then be cleaned away."""
     import ray
 
-    for ref in running:
-        ray.cancel(ref, force=False)
-    if running:
-        ray.wait(list(running), num_returns=len(running), timeout=60)
+    left = list(running)
+    for force in (False, True):
+        for ref in left:
+            ray.cancel(ref, force=force)
+        if left:
+            _, left = ray.wait(left, num_returns=len(left), timeout=_STOP_S)

@@ -62,6 +62,11 @@ class FittedRecipe:
         }
 
     @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The raw columns that scoring or the label needs: what training has to read."""
+        return tuple(dict.fromkeys((*self._plan.inputs, *self._plan.label_inputs)))
+
+    @property
     def label(self) -> str | None:
         """The label's name."""
         return None if self._plan.label is None else self._plan.label[0]

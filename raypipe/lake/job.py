@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -138,16 +139,27 @@ def check_job(source: Source, job: WriteJob, where: Where) -> Report:
     return Tally(tuple(results)).report(job.expect)
 
 
-def clean_up(job: WriteJob, *, quarantine: bool = True) -> None:
+def clean_up(job: WriteJob, tally: Tally | None = None, *, quarantine: bool = True) -> None:
     """Removes the files of an attempt that was not committed, as far as possible.
 
     What cannot be removed now is not in any log, so no reader sees it; a vacuum takes it later.
+
+    Args:
+        job: the attempt.
+        tally: what it wrote; without it, as after a write that broke off, the folders are searched.
+        quarantine: whether the quarantine table's files go too.
     """
-    for folder in (job.folder, job.quarantine_folder)[: 1 + quarantine]:
+    written = (None, None) if tally is None else (tally.files, tally.quarantine_files)
+    folders = (job.folder, job.quarantine_folder)[: 1 + quarantine]
+    for folder, files in zip(folders, written, strict=False):
         try:
             store = open_store(folder, job.storage_options)
-            store.delete(path for path in store.files("") if job.attempt in path)
-            if is_local(folder) and Path(folder).is_dir() and not any(Path(folder).iterdir()):
-                Path(folder).rmdir()
+            if files is None:
+                store.delete(path for path in store.files("") if job.attempt in path)
+            else:
+                store.delete(file.path for file in files)
+            if is_local(folder):
+                with contextlib.suppress(OSError):  # it is in use, or was never made
+                    Path(folder).rmdir()
         except OSError as error:  # LakeAccessError is one
             logger.warning("files of a failed write stay in %s: %s", folder, error)

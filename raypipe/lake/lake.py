@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from raypipe.lake.snapshot import Snapshot
 
 
+_FOLDERS = ("demo", "models", "runs")
+"""Where raypipe keeps files of its own; a table lies in a folder of its name beside them."""
+
+
 class Lake:
     """A root URI with Delta tables and files. Making one touches nothing.
 
@@ -64,7 +68,8 @@ class Lake:
         """A table by name; nothing is written before the first append.
 
         Args:
-            name: a letter, then letters, digits or underscores.
+            name: a letter, then letters, digits or underscores; not ``demo``, ``models`` or
+                ``runs``.
             expect: expectations (see ``raypipe.lake.expect``) that every write through this object
                 is judged by.
             partition_by: columns by whose values files are kept apart, from the first write on.
@@ -72,6 +77,13 @@ class Lake:
         Raises:
             ConfigError: the name or an expectation is not usable.
         """
+        if name in _FOLDERS:
+            raise ConfigError(
+                "this name is reserved: raypipe keeps its own files in that folder of the lake",
+                name,
+                f"Name the table otherwise than {', '.join(_FOLDERS)}.",
+                "name",
+            )
         columns = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
         return Table(self, check_name("table", name), flatten(expect), columns)
 

@@ -77,7 +77,9 @@ class TableLog:
 
     def _local_version(self) -> int:
         folder = Path(self.uri) / "_delta_log"
-        if self._seen < 0 or not (folder / f"{self._seen:020d}.json").exists():
+        # Counted apart from the attribute, which other threads read and set meanwhile.
+        seen = self._seen
+        if seen < 0 or not (folder / f"{seen:020d}.json").exists():
             # Cleaned logs start late, and a table may have been made anew: look at all names.
             try:
                 names = [path.name for path in folder.iterdir()]
@@ -86,11 +88,12 @@ class TableLog:
             except PermissionError as error:
                 raise self._denied(error) from error
             found = [int(n[:20]) for n in names if n[:20].isdigit() and n[20:] == ".json"]
-            self._seen = max(found, default=-1)
+            seen = max(found, default=-1)
         else:
-            while (folder / f"{self._seen + 1:020d}.json").exists():
-                self._seen += 1
-        return self._seen
+            while (folder / f"{seen + 1:020d}.json").exists():
+                seen += 1
+        self._seen = seen
+        return seen
 
     def _remote_version(self) -> int:
         from deltalake.exceptions import TableNotFoundError as Missing

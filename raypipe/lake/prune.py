@@ -17,7 +17,7 @@ from raypipe.expressions import decode
 
 Node = Mapping[str, Any]
 
-OURS = r"(?:^|/)part-[0-9a-f]{32}-\d{5}\.parquet$"
+OURS = r"(?:^|/)part-[0-9a-f]{32}-\d{5,}\.parquet$"
 """Files written by raypipe: of a float column with NaN they keep no least and greatest value,
 while other engines leave NaN out of them, though polars orders it above every number."""
 

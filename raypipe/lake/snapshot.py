@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,7 @@ class LakePart:
         uri: where the file lies.
         rows: rows in the file, before any filter.
         nbytes: its size.
+        storage_options: keys for the object store; a secret, so no ``repr`` shows them.
     """
 
     uri: str
@@ -102,7 +103,7 @@ class LakePart:
     nbytes: int
     schema: Mapping[str, pl.DataType]
     partition: Mapping[str, Any]
-    storage_options: Mapping[str, str] | None
+    storage_options: Mapping[str, str] | None = field(repr=False)
     where: pl.Expr | None
     columns: tuple[tuple[str, pl.Expr | None], ...] | None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from raypipe.lake.sources import SourcePart
 
 REASONS, BATCH = "_reasons", "_batch"
+_DIGITS = 8  # of a part's number: the files of one commit are read in the order of their names
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class WriteJob:
     Attributes:
         folder: the table's folder or URI.
         quarantine_folder: the same of its quarantine table.
-        storage_options: of the object store.
+        storage_options: of the object store; a secret, so no ``repr`` shows them.
         schema: the table's columns and types.
         expect: the expectations.
         attempt: unique to this attempt, so that two writers never touch each other's files, and
@@ -64,7 +66,7 @@ class WriteJob:
 
     folder: str
     quarantine_folder: str
-    storage_options: Mapping[str, str] | None
+    storage_options: Mapping[str, str] | None = field(repr=False)
     schema: Mapping[str, pl.DataType]
     expect: tuple[Expectation, ...]
     attempt: str
@@ -114,7 +116,7 @@ def write_part(job: WriteJob, numbered: tuple[int, SourcePart]) -> PartResult:
     split = judge(job, part)
     quarantined = split.quarantined.height
     fatal = any(n and e.on_fail == "fail" for n, e in zip(split.broken, job.expect, strict=False))
-    name = f"{job.attempt}-{number:05d}"
+    name = f"{job.attempt}-{number:0{_DIGITS}d}"
     files: tuple[WrittenFile, ...] = ()
     bad: tuple[WrittenFile, ...] = ()
     if split.kept.height and not fatal:
@@ -202,11 +204,12 @@ def _write_local(target: Path, frame: pl.DataFrame) -> int:
         temporary.replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        if target.parent.is_dir():
-            temporary.unlink(missing_ok=True)
         raise LakeAccessError(
             f"a file of the table cannot be written ({error.strerror or error})", str(target)
         ) from error
+    finally:  # also on Ctrl-C; gone already when all went well
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return size
 
 

@@ -209,10 +209,10 @@ class Writer:
         except (CommitConflictError, SchemaError, ConfigError, SchemaMoved):
             # These say for certain that nothing was committed to the table itself.
             self._withdraw_quarantine(ask, job)
-            clean_up(job, quarantine=not quarantined)
+            clean_up(job, tally, quarantine=not quarantined)
             raise
         if done.applied_before:
-            clean_up(job, quarantine=not quarantined)
+            clean_up(job, tally, quarantine=not quarantined)
         return self._result(done)
 
     @staticmethod

@@ -44,8 +44,15 @@ class ModelBundle:
     def __init__(self, model: bytes, recipe: FittedRecipe, manifest: Mapping[str, Any]) -> None:
         self.model = model
         self.recipe = recipe
-        self.manifest = {**manifest, "format": FORMAT}
-        self.manifest["files"] = {name: bytes_hash(data) for name, data in self._payload().items()}
+        payload = {
+            "model.ubj": model,
+            "recipe.json": recipe.to_json().encode(),
+            "signature.json": canonical_json(self.signature).encode(),
+            "profile.json": recipe.profile.to_json().encode(),
+        }
+        hashes = {name: bytes_hash(data) for name, data in payload.items()}
+        self.manifest: dict[str, Any] = {**manifest, "format": FORMAT, "files": hashes}
+        self._files = {**payload, MANIFEST: canonical_json(self.manifest).encode()}
 
     @property
     def content_hash(self) -> str:
@@ -103,7 +110,7 @@ class ModelBundle:
 
     def to_files(self) -> dict[str, bytes]:
         """The five files by name; equal bundles give equal bytes."""
-        return {**self._payload(), MANIFEST: canonical_json(self.manifest).encode()}
+        return dict(self._files)
 
     @classmethod
     def from_files(cls, read: Callable[[str], bytes]) -> ModelBundle:
@@ -114,8 +121,15 @@ class ModelBundle:
                 is of a format this release does not know.
             RecipeError: the recipe is of a format that this release does not know.
         """
-        manifest = json.loads(read(MANIFEST))
-        if manifest.get("format") != FORMAT:
+        text = read(MANIFEST)
+        try:
+            manifest = json.loads(text)
+            known, hashes = manifest["format"] == FORMAT, dict(manifest["files"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(
+                "the manifest is damaged", type(error).__name__, "Restore it from a backup."
+            ) from error
+        if not known:
             raise IntegrityError(
                 "the manifest's format is unknown",
                 manifest.get("format"),
@@ -123,22 +137,17 @@ class ModelBundle:
             )
         files = {name: read(name) for name in FILES}
         for name, data in files.items():
-            if bytes_hash(data) != manifest["files"].get(name):
+            if bytes_hash(data) != hashes.get(name):
                 raise IntegrityError(
                     f"{name} is not the file that was registered",
                     f"SHA-256 {bytes_hash(data)}",
                     "Restore it from a backup, or reproduce the version.",
                 )
         recipe = FittedRecipe.from_json(files["recipe.json"].decode())
-        return cls(files["model.ubj"], recipe, manifest)
-
-    def _payload(self) -> dict[str, bytes]:
-        return {
-            "model.ubj": self.model,
-            "recipe.json": self.recipe.to_json().encode(),
-            "signature.json": canonical_json(self.signature).encode(),
-            "profile.json": self.recipe.profile.to_json().encode(),
-        }
+        bundle = cls(files["model.ubj"], recipe, manifest)
+        # the bytes as they were registered: this release may write a recipe in another way
+        bundle.manifest, bundle._files = manifest, {**files, MANIFEST: text}
+        return bundle
 
     def __repr__(self) -> str:
         inputs, features = len(self.recipe.inputs), len(self.recipe.feature_names)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from raypipe.core.scan import Scan
     from raypipe.models.bundle import ModelBundle
@@ -28,7 +28,7 @@ def labelled_scores(bundle: ModelBundle, data: Scan | pl.DataFrame) -> tuple[Flo
         RecipeError: the rows lack an input or the label.
     """
     labels, scores = [np.empty(0)], [np.empty(0)]
-    for frame in _frames(data):
+    for frame in _frames(data, bundle.recipe.source_columns):
         truth = bundle.recipe.labels(frame)
         known = truth.is_not_null()
         labels.append(truth.filter(known).to_numpy().astype(np.float64))
@@ -36,9 +36,9 @@ def labelled_scores(bundle: ModelBundle, data: Scan | pl.DataFrame) -> tuple[Flo
     return np.concatenate(labels), np.concatenate(scores)
 
 
-def _frames(data: Scan | pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _frames(data: Scan | pl.DataFrame, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     if isinstance(data, pl.DataFrame):
         yield data
         return
     for part in data.parts():
-        yield part.read()
+        yield part.read(columns)

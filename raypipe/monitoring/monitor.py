@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from raypipe.monitoring.figures import Alert
 
 
+GRACE = timedelta(minutes=1)
+"""A look at the present leaves out the last minute: requests on their way are not logged yet."""
+
+
 class _Seat:
     """The actor: one watcher, one look at a time, a thread that looks by itself."""
 
@@ -35,7 +39,7 @@ class _Seat:
 
     def poll(self, until: datetime | None) -> list[Alert]:
         with self._lock:
-            alerts = self._watcher.poll(until or utc_now())
+            alerts = self._watcher.poll(until or utc_now() - GRACE)
             self._status |= {"polls": self._status["polls"] + 1, "last_poll": utc_now()}
             return alerts
 
@@ -107,7 +111,8 @@ class Monitor:
         its process dies.
 
         Args:
-            on_drift: called in the actor with each open alert (``raypipe.Retrain`` is one).
+            on_drift: called in the actor with each open alert (``raypipe.Retrain`` is one); without
+                it alerts are recorded, and nothing else is done about them.
             poll_every: how often it looks by itself; ``None`` only when ``poll`` is called.
             since: event time (UTC) of the first window; default the first prediction's.
         """
@@ -134,7 +139,8 @@ class Monitor:
         """Looks now and waits for the outcome, with what ``on_drift`` does about it.
 
         Args:
-            until: event time (UTC) before which no further prediction is expected; default now.
+            until: event time (UTC) before which no further prediction is expected; default a minute
+                ago, since requests on their way are still to be logged.
 
         Returns:
             The alerts that this look raised.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from raypipe.lake import Lake, Table
 
+_EPOCH = "epoch"
 _ALERTS_SCHEMA: dict[str, Any] = {
     "id": pl.String,
     "model": pl.String,
@@ -42,58 +43,79 @@ class MonitorStore:
         self.drift: Table = lake.table(f"{model}__drift")
         self.alerts: Table = lake.table(f"{model}__alerts")
         self._model = model
+        self._revision = -1
+        self._last: dict[int, MonitorState] = {}
 
     def newest(self, version: int) -> MonitorState | None:
         """The last state committed for a version."""
-        if not self.drift.exists:
-            return None
-        states = (
-            self.drift.at()
-            .where((pl.col("version") == version) & pl.col("state").is_not_null())
-            .frame()
-            .sort("epoch", "window_end")
-        )
-        return MonitorState.from_json(states["state"][-1]) if len(states) else None
+        return self._states().get(version)
 
     def unhandled(self, except_version: int) -> list[MonitorState]:
         """The last states of other versions whose alert nobody has handled yet."""
-        if not self.drift.exists:
-            return []
-        versions = self.drift.at().select("version").frame()["version"].unique().sort()
-        states = [self.newest(version) for version in versions if version != except_version]
-        return [state for state in states if state is not None and state.alert is not None]
+        return [
+            state
+            for version, state in sorted(self._states().items())
+            if version != except_version and state.alert is not None
+        ]
 
     def watermark(self) -> datetime | None:
         """Event time up to which windows of any version are processed."""
-        if not self.drift.exists:
-            return None
-        newest: datetime | None = self.drift.at().frame()["window_end"].max()  # type: ignore[assignment]
-        return newest
+        return max((state.watermark for state in self._states().values()), default=None)
 
-    def save_window(self, state: MonitorState, figures: Sequence[WindowFigures]) -> None:
-        """Commits a window's figures with the state after it; a second time it does nothing."""
+    def _states(self) -> dict[int, MonitorState]:
+        """The last state of each version; read anew only when the table has changed."""
+        if not self.drift.exists:
+            return {}
+        revision = self.drift.version()
+        if revision != self._revision:
+            rows = self.drift.at(revision)
+            # first which states are the last, then only those: a state may be large
+            marks = rows.select("version", "epoch", "window_end", "kind").frame()
+            marks = marks.filter(~pl.col("kind").is_in(["column", "performance"]))
+            order = ("epoch", "window_end")
+            last = marks.sort(*order).unique("version", keep="last", maintain_order=True)
+            found = {}
+            for version, epoch, end, kind in last.iter_rows():
+                this = (
+                    (pl.col("version") == version)
+                    & (pl.col("epoch") == epoch)
+                    & (pl.col("window_end") == end)
+                    & (pl.col("kind") == kind)
+                )
+                text = rows.where(this).select("state").frame()["state"].item()
+                found[version] = MonitorState.from_json(text)
+            self._last, self._revision = found, revision
+        return self._last
+
+    def save_window(self, state: MonitorState, figures: Sequence[WindowFigures]) -> bool:
+        """Commits a window's figures with the state after it.
+
+        Returns:
+            False if the window had been committed before; then nothing was done, and what counts
+            is the state of that time.
+        """
         frame = figures_frame(figures).with_columns(
             state=pl.when(pl.col("kind") == "all").then(pl.lit(state.to_json()))
         )
         key = f"window:{state.version}:{state.epoch}:{state.watermark.isoformat()}"
-        self.drift.append(frame, batch_id=key)
+        return not self.drift.append(frame, batch_id=key).applied_before
 
-    def save_acknowledged(self, state: MonitorState) -> None:
-        """Commits the state that begins a new epoch; a second time it does nothing."""
+    def save_epoch(self, state: MonitorState) -> None:
+        """Commits the state that an epoch begins with; a second time it does nothing."""
         row = {
             "model": state.model,
             "version": state.version,
             "epoch": state.epoch,
             "window_start": state.watermark,
             "window_end": state.watermark,
-            "kind": "acknowledged",
-            "name": "acknowledged",
+            "kind": _EPOCH,
+            "name": _EPOCH,
             "rows": 0,
             "guilty": False,
             "state": state.to_json(),
         }
         frame = pl.DataFrame([row], schema={**FIGURES_SCHEMA, "state": pl.String()})
-        self.drift.append(frame, batch_id=f"acknowledged:{state.version}:{state.epoch}")
+        self.drift.append(frame, batch_id=f"{_EPOCH}:{state.version}:{state.epoch}")
 
     def save_alert(self, alert: Alert) -> None:
         """Commits an alert; the same alert a second time does nothing."""
@@ -116,5 +138,5 @@ class MonitorStore:
         """All figures without the states, by window."""
         if not self.drift.exists:
             return figures_frame([])
-        rows = self.drift.at().frame().drop("state").filter(pl.col("kind") != "acknowledged")
+        rows = self.drift.at().frame().drop("state").filter(pl.col("kind") != _EPOCH)
         return rows.sort("window_start", "version", "kind", "name")

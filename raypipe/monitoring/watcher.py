@@ -6,6 +6,7 @@ Runs in any process; the ``Monitor`` runs it in an actor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -72,39 +73,50 @@ class Watcher:
             raise ModelNotFoundError(
                 f"no version of {self._model} is in service", act="Promote one first."
             )
-        for left in self._store.unhandled(except_version=champion.version):
-            self._settle(left, until)  # cut short after its promotion, or overtaken by another
-        state = self._store.newest(champion.version) or self._first_state(champion)
-        if state is None:
-            return []
+        state = self._state(champion)
         raised = []
-        for due in due_windows(state, self._config, until):
+        for due in [] if state is None else due_windows(state, self._config, until):
+            assert state is not None
             window = self._read(due, state.version)
-            state, figures, alert = advance(
+            after, figures, alert = advance(
                 state, window, profile=champion.bundle.profile, config=self._config
             )
-            self._store.save_window(state, figures)
+            if not self._store.save_window(after, figures):
+                # another watcher was here first: what it saw is what counts
+                after, alert = self._store.newest(after.version) or after, None
+            state = after
             fault_point("monitor:after-window")
             if alert is not None:
                 raised.append(alert)
-        self._settle(state, until)
+        for left in self._store.unhandled(except_version=champion.version):
+            self._settle(left, until)  # cut short after its promotion, or overtaken by another
+        if state is not None:
+            self._settle(state, until)
         return raised
 
     def _settle(self, state: MonitorState, now: datetime) -> None:
-        """Tells of an open alert and, once that is handled, begins the version's next epoch."""
+        """Tells of an open alert and, once that is handled, begins the version's next epoch.
+
+        With nobody to tell, the alert in its table is all that is done about it.
+        """
         if state.alert is None:
             return
         self._store.save_alert(state.alert)
         fault_point("monitor:after-alert")
-        if self._on_drift is None or self._on_drift(self._lake, state.alert, now) == "deferred":
+        if self._on_drift and self._on_drift(self._lake, state.alert, now) == "deferred":
             return
-        self._store.save_acknowledged(acknowledge(state))
+        self._store.save_epoch(acknowledge(state))
 
-    def _first_state(self, version: ModelVersion) -> MonitorState | None:
-        origin = self._store.watermark() or self._since or self._first_prediction()
+    def _state(self, version: ModelVersion) -> MonitorState | None:
+        """The state to go on from, begun if there is none; ``None`` before any prediction.
+
+        Under other settings evidence does not carry over, so they begin an epoch.
+        """
+        before = self._store.newest(version.version)
+        origin = before.origin if before else self._origin()
         if origin is None:
             return None
-        return MonitorState.start(
+        fresh = MonitorState.start(
             model=self._model,
             version=version.version,
             origin=origin,
@@ -112,6 +124,16 @@ class Watcher:
             config=self._config,
             baseline_loss=version.metrics.get("brier"),
         )
+        if before is not None:
+            if before.basis == fresh.basis:
+                return before
+            epoch = before.epoch + 1
+            fresh = replace(fresh, epoch=epoch, watermark=before.watermark, alert=before.alert)
+        self._store.save_epoch(fresh)
+        return fresh
+
+    def _origin(self) -> datetime | None:
+        return self._store.watermark() or self._since or self._first_prediction()
 
     def _first_prediction(self) -> datetime | None:
         table = self._lake.table(f"{self._model}__predictions")
@@ -128,10 +150,13 @@ class Watcher:
         labels = self._lake.table(f"{self._model}__labels")
         if due.labelled_start < due.labelled_end and labels.exists:
             earlier = self._predictions(due.labelled_start, due.labelled_end, version)
-            labelled = match_labels(earlier, labels.at().frame())
+            # only what had come by the end of the window, whenever it is looked at
+            known = labels.at().where(pl.col("at") <= due.end).frame()
+            labelled = match_labels(earlier, known)
         return Window(start=due.start, end=due.end, predictions=predictions, labelled=labelled)
 
     def _predictions(self, start: datetime, end: datetime, version: int) -> pl.DataFrame:
+        """The version's predictions of a time; of a prediction id, the row first committed."""
         table = self._lake.table(f"{self._model}__predictions")
         if not table.exists:
             return pl.DataFrame(
@@ -142,8 +167,6 @@ class Watcher:
                 }
             )
         time = pl.col("event_time")
-        return (
-            table.at()
-            .where((time >= start) & (time < end) & (pl.col("version") == version))
-            .frame()
-        )
+        rows = table.at().where((time >= start) & (time < end)).frame()
+        once = rows.unique("prediction_id", keep="first", maintain_order=True)
+        return once.filter(pl.col("version") == version)

@@ -98,6 +98,28 @@ class Registry:
             GateError: a check failed; the refusal is recorded and nothing is registered.
             ConfigError: the name cannot be used, or a gate has no rows to judge on.
         """
+        version = self.attempt(name, run, gate, tags=tags)
+        if isinstance(version, GateReport):
+            raise GateError(
+                f"run {run.id} did not pass the gate of {name}",
+                str(version),
+                "The version in service stays; train on other data or lower the gate.",
+            )
+        return version
+
+    def attempt(
+        self,
+        name: str,
+        run: Trained,
+        gate: Gate | Sequence[Gate] = (),
+        *,
+        tags: dict[str, Any] | None = None,
+    ) -> ModelVersion | GateReport:
+        """As ``register``, but gives the report of a gate that was not passed.
+
+        Raises:
+            ConfigError: as ``register``.
+        """
         check_name("model", name)
         known = self.state(name).version_of_run(run.id)
         if known is not None:
@@ -107,11 +129,7 @@ class Registry:
         if not report.passed:
             refusal = f"refused:{name}:{run.id}:{content_hash(report.to_dict())[:12]}"
             self._record(name, lambda _: (refusal, "refused", None, run.id, detail))
-            raise GateError(
-                f"run {run.id} did not pass the gate of {name}",
-                str(report),
-                "The version in service stays; train on other data or lower the gate.",
-            )
+            return report
         path = f"models/{name}/{run.id}"
         for file, data in run.bundle.to_files().items():
             self.lake.files.put(f"{path}/{file}", data)
@@ -211,13 +229,20 @@ class Registry:
 
         self._record(name, decide)
 
-    def rollback(self, name: str) -> ModelVersion:
+    def rollback(self, name: str, *, expected: int | None = None) -> ModelVersion:
         """Takes the last promotion back: the version before it is in service again.
+
+        Args:
+            name: the model.
+            expected: the version to take out of service; by default the one that is in service
+                when this is called.
 
         Raises:
             RegistryError: there was no earlier promotion.
+            CommitConflictError: another version has been promoted meanwhile; nothing was done.
         """
         before = self.state(name).promotions
+        leaving = before[-1] if expected is None and before else expected
         if len(before) < 2:
             raise RegistryError(
                 f"{name} has no earlier version to go back to",
@@ -229,6 +254,12 @@ class Registry:
         def decide(state: ModelState) -> _Decision | None:
             if len(state.promotions) < depth:
                 return None
+            if state.champion != leaving:
+                raise CommitConflictError(
+                    f"version {leaving} of {name} is not in service any more",
+                    f"version {state.champion}",
+                    "Look again, and roll back what is in service now.",
+                )
             event_id = f"rolled_back:{name}:{len(self.events(name))}"
             detail = {"from": state.champion, "to": state.promotions[-2]}
             return (event_id, "rolled_back", state.champion, None, detail)
@@ -272,8 +303,15 @@ class Registry:
         revision = self.revision()
         if revision < 0:
             return [], -1
+        frame = self._table.at(revision).frame()
+        if frame.columns != list(_SCHEMA):
+            raise RegistryError(
+                f"the table {TABLE} of this lake is not a registry",
+                f"columns {frame.columns}",
+                "That name is raypipe's own; keep other rows in another table.",
+            )
         # by their own number: clocks of several writers may disagree, the table's versions do not
-        frame = self._table.at(revision).frame().sort("seq").drop("seq")
+        frame = frame.sort("seq").drop("seq")
         events = [
             Event(**{**row, "detail": json.loads(row["detail"])})
             for row in frame.iter_rows(named=True)
@@ -354,7 +392,7 @@ class ModelVersion:
                 f"version {self.version} of {self.name} is not in service",
                 f"version {champion.version}" if champion else "none",
             )
-        return self.registry.rollback(self.name)
+        return self.registry.rollback(self.name, expected=self.version)
 
     def __repr__(self) -> str:
         return f"ModelVersion({self.name!r}, {self.version}, hash={self.hash[:12]})"

@@ -11,7 +11,7 @@ from raypipe.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Ending = Literal["promoted", "refused", "unchanged"]
+Ending = Literal["promoted", "refused", "unchanged", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,6 +48,8 @@ def reproduce(version: ModelVersion) -> Reproduction:
         registered=version.bundle.content_hash,
         rebuilt=run.bundle.content_hash,
         differing_packages={
-            name: (then[name], now[name]) for name in then if then[name] != now.get(name)
+            name: (then[name], now.get(name, "none"))
+            for name in then
+            if then[name] != now.get(name)
         },
     )

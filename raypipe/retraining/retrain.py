@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from raypipe.core.errors import CommitConflictError, GateError
+from raypipe.core.errors import CommitConflictError, RaypipeError
 from raypipe.core.faults import fault_point
 from raypipe.models import metrics
-from raypipe.registry import Gate, Registry
-from raypipe.retraining.decide import Attempt, Done, Policy, Stale, Wait, decide
+from raypipe.registry import Gate, GateReport, Registry
+from raypipe.retraining.decide import Attempt, Done, Ending, Policy, Stale, Wait, decide
 
 if TYPE_CHECKING:
-    from raypipe.lake import Lake, Table
+    from raypipe.lake import Commit, Lake, Table
     from raypipe.monitoring.figures import Alert
     from raypipe.monitoring.watcher import Outcome
     from raypipe.training import Run
@@ -40,9 +40,10 @@ _SCHEMA: dict[str, Any] = {
 class Retrain:
     """What a monitor does about an alert; pass it as ``Monitor.start(on_drift=...)``.
 
-    One alert starts one retraining. Killed anywhere and called again, it goes on: the run from its
-    last checkpoint, the version under the same number, the promotion once. Decisions and outcomes
-    are rows of the table ``<model>__retrainings``.
+    One alert starts one retraining. A fault of the user's (a missing column, a label of one class)
+    ends it as failed; any other is tried again at the next look. Killed anywhere and called again,
+    it goes on: the run from its last checkpoint, the version under the same number, the promotion
+    once. Decisions and outcomes are rows of the table ``<model>__retrainings``.
 
     Args:
         pipeline: ``pipeline(lake, now)`` trains on what was known at ``now`` and returns the run;
@@ -81,28 +82,42 @@ class Retrain:
         if isinstance(decision, (Done, Stale)):
             return "handled"
         began = time.monotonic()
-        run = self.pipeline(lake, decision)
+        try:
+            ending, to_version, detail = self._run(lake, alert, decision)
+        except RaypipeError as error:
+            if error.fault != "user" or error.retryable:
+                raise  # the next look tries again, and goes on where this one stopped
+            ending, to_version, detail = (
+                "failed",
+                None,
+                {"reason": ". ".join(filter(None, (error.what, error.act)))},
+            )
+        detail["seconds"] = time.monotonic() - began
+        log.end(alert, ending, decision, to_version, detail)
+        return "handled"
+
+    def _run(
+        self, lake: Lake, alert: Alert, decided: datetime
+    ) -> tuple[Ending, int | None, dict[str, Any]]:
+        run = self.pipeline(lake, decided)
         fault_point("retraining:after-training")
         registry = Registry(lake)
-        champion = registry.champion(alert.model)
-        before = champion.version if champion else None
-        outcome: dict[str, Any] = {"metrics": run.metrics, "run_id": run.id}
-        try:
-            version = registry.register(alert.model, run, self.gate, tags={"cause": alert.id})
-        except GateError as error:
-            report = registry.evaluate(alert.model, run, self.gate).to_dict()
-            outcome |= {"gate": report, "reason": error.got}
-            log.end(alert, "refused", decision, before, None, outcome | _took(began))
-            return "handled"
+        detail: dict[str, Any] = {"metrics": run.metrics, "run_id": run.id}
+        version = registry.attempt(alert.model, run, self.gate, tags={"cause": alert.id})
+        if isinstance(version, GateReport):
+            return "refused", None, detail | {"gate": version.to_dict(), "reason": str(version)}
         fault_point("retraining:after-register")
-        if version.version == alert.version:  # nothing new was known: the run is the old one
-            log.end(alert, "unchanged", decision, alert.version, alert.version, outcome)
-            return "handled"
+        detail["gate"] = version.gate
+        if version.version == alert.version:
+            return "unchanged", version.version, detail | {"reason": "nothing new was known"}
+        if version.tags.get("cause") != alert.id:  # an older version, made of the same rows
+            report = registry.evaluate(alert.model, run, self.gate)
+            detail["gate"] = report.to_dict()
+            if not report.passed:
+                return "refused", version.version, detail | {"reason": str(report)}
         version.promote(cause=alert.id)
         fault_point("retraining:after-promote")
-        outcome |= {"gate": version.gate, "reason": None}
-        log.end(alert, "promoted", decision, alert.version, version.version, outcome | _took(began))
-        return "handled"
+        return "promoted", version.version, detail
 
     def _start(
         self, log: RetrainingLog, lake: Lake, alert: Alert, now: datetime
@@ -165,47 +180,44 @@ class RetrainingLog:
         """Writes down that this alert starts a retraining.
 
         Raises:
-            CommitConflictError: the table has changed since ``if_version``.
+            CommitConflictError: the table has changed since ``if_version``, or the start is
+                written down already, perhaps with another time.
         """
         detail = {"message": alert.message, "cause": alert.cause, "columns": list(alert.columns)}
-        self._append(alert, "started", now, alert.version, None, detail, if_version)
+        if self._append(alert, "started", now, None, detail, if_version).applied_before:
+            raise CommitConflictError("another process started this retraining", alert.id)
 
     def end(
         self,
         alert: Alert,
-        kind: str,
+        kind: Ending,
         now: datetime,
-        from_version: int | None,
         to_version: int | None,
         detail: dict[str, Any],
     ) -> None:
         """Writes down how it ended; a second time it does nothing."""
-        self._append(alert, kind, now, from_version, to_version, detail, None)
+        self._append(alert, kind, now, to_version, detail, None)
 
     def _append(
         self,
         alert: Alert,
         kind: str,
         now: datetime,
-        from_version: int | None,
         to_version: int | None,
         detail: dict[str, Any],
         if_version: int | None,
-    ) -> None:
+    ) -> Commit:
         row = {
             "cause": alert.id,
             "model": self._model,
             "kind": kind,
             "time": now,
-            "from_version": from_version,
+            "from_version": alert.version,
             "to_version": to_version,
             "run_id": detail.get("run_id"),
             "detail": json.dumps(detail, sort_keys=True),
         }
         phase = "start" if kind == "started" else "end"
         frame = pl.DataFrame([row], schema=_SCHEMA)
-        self._table.append(frame, batch_id=f"{phase}:{alert.id}", if_version=if_version)
-
-
-def _took(began: float) -> dict[str, float]:
-    return {"seconds": time.monotonic() - began}
+        batch = f"{phase}:{alert.id}"
+        return self._table.append(frame, batch_id=batch, if_version=if_version)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from raypipe.serving.signature import Signature
 
 _ROW = re.compile(r"row (\d+)[ :]")
+_LATER = "the service cannot answer now. Try again with the same id."
+_FAILED = "the service failed on this request. The reason stands in the log of its replica."
 _DATATYPE = {"int64": "INT64", "float64": "FP64", "bool": "BOOL"}
 
 
@@ -78,17 +80,16 @@ def error_answer(error: RaypipeError) -> tuple[int, bytes]:
     """The HTTP status and the body of an error that a client may see.
 
     A ``RequestError`` has its own status, ``ServiceUnavailableError`` is 503, all others are 500.
+    Of 503 and 500 a client learns the type only: what they say is for the service's owner, and may
+    name paths of the lake.
     """
+    body: dict[str, Any] = {"type": type(error).__name__}
     if isinstance(error, RequestError):
         status = error.status
+        body |= {"message": str(error), "field": error.field, "row": row_of(error)}
     else:
         status = 503 if isinstance(error, ServiceUnavailableError) else 500
-    body = {
-        "type": type(error).__name__,
-        "message": str(error),
-        "field": error.field,
-        "row": row_of(error),
-    }
+        body |= {"message": _LATER if status == 503 else _FAILED, "field": None, "row": None}
     return status, _dump({"error": body})
 
 

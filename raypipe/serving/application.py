@@ -8,6 +8,7 @@ crash, on a cluster whose CPUs are all held by training.
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import logging
 import socket
@@ -34,6 +35,7 @@ _LIGHT = {
 }
 _ONGOING = 64
 _HEALTH_PERIOD_S = 1.0
+_NO_SUCH_HOST = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _SHUTDOWN_S = 15.0
 _started_here = False
 
@@ -55,7 +57,8 @@ def start_serve(host: str, port: int) -> None:
 
     Raises:
         PortInUseError: another process listens at the port.
-        ConfigError: Serve runs already, but listens elsewhere.
+        ConfigError: Serve runs already, but listens elsewhere; or this process may not listen
+            there.
         ServingError: Serve did not start.
     """
     global _started_here
@@ -148,11 +151,11 @@ def application_state(name: str) -> str | None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Makes sure that nothing listens at a port.
+    """Makes sure that this process could listen at a port.
 
     Raises:
-        PortInUseError: something does.
-        ConfigError: the host is none of this machine's.
+        PortInUseError: something listens there.
+        ConfigError: the host is none of this machine's, or the port needs privileges.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -160,15 +163,23 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            if isinstance(error, socket.gaierror) or error.errno in (99, 49):
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(
+                    f"port {port} of {host} is taken by another process",
+                    error.strerror,
+                    f"Stop that process (`ss -ltnp 'sport = :{port}'` names it), or pass port=.",
+                    "port",
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise ConfigError(
+                    "this port needs privileges", port, "Use one above 1023.", "port"
+                ) from error
+            if isinstance(error, socket.gaierror) or error.errno in _NO_SUCH_HOST:
                 raise ConfigError(
                     "the service cannot listen at this host", host, str(error), "host"
                 ) from error
-            raise PortInUseError(
-                f"port {port} of {host} is taken by another process",
-                error.strerror,
-                f"Stop that process (`ss -ltnp 'sport = :{port}'` names it), or pass port=.",
-                "port",
+            raise ConfigError(
+                f"the service cannot listen at port {port} of {host}", str(error), field="port"
             ) from error
 
 

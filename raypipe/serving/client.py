@@ -72,11 +72,15 @@ class Client:
         request_id: str | None,
         event_time: datetime | Sequence[datetime] | None,
         patience: timedelta,
+        *,
+        log: bool = True,
     ) -> Prediction:
         """Scores rows; see ``Service.predict``."""
         body: dict[str, Any] = {"rows": _plain_rows(rows), "id": request_id or uuid.uuid4().hex}
         if event_time is not None:
             body["time"] = event_time
+        if not log:
+            body["log"] = False
         data = json.dumps(body, default=_json).encode()
         answer = self.call("POST", f"/predict/{model}", data, patience)
         return Prediction(

@@ -2,7 +2,9 @@
 
 A thread asks the registry for its revision and reads it only when that changed. The next version
 is loaded, checked and warmed before the pointer moves to it; requests meanwhile are scored by the
-one before. If it cannot be loaded, the one before stays in service and the reason can be read.
+one before. If it cannot be loaded, the one before stays in service and the reason can be read. Loading
+costs time and memory beside the requests, so a version that was not taken is tried again with
+growing pauses, and at once only when the registry changed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from raypipe.registry import Registry
 
 _RETRY_S = 5.0
+_LONGEST_RETRY_S = 300.0
 
 _logger = logging.getLogger("ray.serve")
 
@@ -63,6 +66,12 @@ class LiveModels:
         poll: how often the registry is asked.
         keep: how many versions beside the one in service stay loaded.
 
+    Attributes:
+        current: the version in service.
+        numbers: the versions that the registry has.
+        error: why the last step failed; ``None`` if it did not.
+        refused: the version that was to go into service and could not.
+
     Raises:
         ModelNotFoundError: no version is in service.
     """
@@ -85,6 +94,7 @@ class LiveModels:
         self._stop = threading.Event()
         self.numbers: tuple[int, ...] = ()
         self.error: str | None = None
+        self.refused: int | None = None
         self._revision = registry.revision()
         first = self._wanted()
         if first is None:
@@ -146,21 +156,31 @@ class LiveModels:
             self.current = live
 
     def _follow(self) -> None:
-        again = float("inf")
+        tried, again, pause = self._revision, float("inf"), _RETRY_S
         while not self._stop.wait(self._poll_s):
+            wanted = None
             try:
                 revision = self._registry.revision()
-                if revision == self._revision and time.monotonic() < again:
+                if revision == tried and time.monotonic() < again:
                     continue
+                if revision != tried:
+                    tried, pause = revision, _RETRY_S
                 wanted = self._wanted()
+                self._revision = revision
                 if wanted is not None and wanted != self.current.number:
                     self._move_to(wanted)
-                self._revision, self.error, again = revision, None, float("inf")
+                self.error, self.refused, again = None, None, float("inf")
             except Exception as error:  # noqa: BLE001 - the version in service must stay there
-                if self.error is None:
-                    _logger.error("the next version of %s is not taken: %s", self._model, error)
-                self.error = f"{type(error).__name__}: {error}"
-                again = time.monotonic() + _RETRY_S
+                self._tell(wanted, error)
+                again = time.monotonic() + pause
+                # a registry that cannot be read costs little to ask again; a version must be loaded
+                pause = _RETRY_S if wanted is None else min(2 * pause, _LONGEST_RETRY_S)
+
+    def _tell(self, wanted: int | None, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if reason != self.error:
+            _logger.error("the next version of %s is not taken: %s", self._model, reason)
+        self.error, self.refused = reason, wanted
 
 
 def no_champion(model: str) -> ModelNotFoundError:

@@ -5,7 +5,8 @@ commit is under way wait and go together into the next one, so many clients shar
 
 ``buffered``: an answer leaves at once; rows are committed every second and when the replica ends.
 A replica that is killed loses the rows of its last second, or of as long as the lake has refused
-them. ``off``: nothing is logged.
+them. Rows that fail for another reason than the lake are dropped, and an error in the replica's log
+tells how many, so that they do not hold up the rows after them. ``off``: nothing is logged.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from raypipe.serving.log_table import (
 )
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from raypipe.lake import Lake
     from raypipe.serving.answers import Scored
@@ -95,12 +96,14 @@ class PredictionLog:
 
         Returns:
             A future that is done as soon as the answer may leave. It holds False if the very
-            same requests had been committed before, so that the stored answer counts.
+            same requests had been committed before, so that the stored answer counts. It cannot be
+            cancelled: what was taken is logged even if its client has left.
 
         Raises:
             ServiceUnavailableError: too many rows wait for the lake.
         """
         done: Future[bool] = Future()
+        done.set_running_or_notify_cancel()  # from here on a cancellation does nothing
         if self._mode == "off":
             done.set_result(True)
             return done
@@ -120,13 +123,17 @@ class PredictionLog:
             return accepted
         return done
 
-    def find(self, parsed: Parsed) -> Scored | None:
+    def find(self, parsed: Parsed, since: datetime | None = None) -> Scored | None:
         """The stored answer to a request that comes again; reads the table.
+
+        Args:
+            parsed: the request.
+            since: answers scored before this time (UTC) are not looked for; by default all are.
 
         Raises:
             RequestError: 409, the id was used for other rows.
         """
-        return None if self._mode == "off" else find_answer(self._lake, self._model, parsed)
+        return None if self._mode == "off" else find_answer(self._lake, self._model, parsed, since)
 
     @property
     def alive(self) -> bool:
@@ -156,7 +163,8 @@ class PredictionLog:
                 self._refuse(taken, error)
                 continue
             for _, done in taken:
-                done.set_result(fresh)
+                if not done.done():
+                    done.set_result(fresh)
 
     def _linger(self) -> None:
         until = time.monotonic() + self._wait_s
@@ -202,11 +210,22 @@ class PredictionLog:
         raise AssertionError("the last attempt returns or raises")
 
     def _refuse(self, taken: list[tuple[Entry, Future[bool]]], error: Exception) -> None:
-        _logger.error("predictions of %s were not logged: %s", self._model, error)
-        if self._mode == "buffered" and not self._closing:
+        of_the_lake = isinstance(error, LakeError | OSError)
+        again = self._mode == "buffered" and of_the_lake and not self._closing
+        _logger.error(
+            "%d predictions in %d requests of %s were not logged%s: %s",
+            sum(entry.rows for entry, _ in taken),
+            len(taken),
+            self._model,
+            ", and wait for another try" if again else "",
+            # what other errors say may hold values of the rows
+            error if of_the_lake else type(error).__name__,
+        )
+        if again:
             with self._wake:
                 self._waiting = taken + self._waiting
                 self._rows += sum(entry.rows for entry, _ in taken)
+                self._wake.wait_for(lambda: self._closing, _BUFFERED_S)
             return
         for _, done in taken:
             refusal = ServiceUnavailableError(
@@ -215,4 +234,5 @@ class PredictionLog:
                 "Try again with the same id.",
             )
             refusal.__cause__ = error
-            done.set_exception(refusal)
+            if not done.done():
+                done.set_exception(refusal)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -30,8 +31,6 @@ from raypipe.core.uris import check_name
 from raypipe.serving.answers import Scored
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from raypipe.lake import Lake
     from raypipe.serving.protocol import Parsed
     from raypipe.serving.signature import Feature
@@ -54,6 +53,9 @@ _TYPES: Mapping[str, pl.DataType] = {
 }
 
 Schema = Mapping[str, pl.DataType]
+
+LOOK_BACK = timedelta(days=1)
+"""For how long after its answer a request that comes again is looked for in the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +138,18 @@ def _entry_frame(entry: Entry, schema: Schema) -> pl.DataFrame:
     return pl.DataFrame({n: values.get(n, absent) for n in schema}, schema=dict(schema))
 
 
-def find_answer(lake: Lake, model: str, parsed: Parsed) -> Scored | None:
+def find_answer(
+    lake: Lake, model: str, parsed: Parsed, since: datetime | None = None
+) -> Scored | None:
     """The answer that the log holds for a request that comes again, if it holds one.
+
+    Args:
+        lake: where the log is.
+        model: whose log.
+        parsed: the request.
+        since: only answers scored at this time (naive, UTC) or later are found, and files that
+            hold older ones only are not read: a replica asks for those of ``LOOK_BACK``, or each
+            retry would read the whole log. By default all are found.
 
     Raises:
         RequestError: 409, the id was used for a request with other rows.
@@ -146,6 +158,8 @@ def find_answer(lake: Lake, model: str, parsed: Parsed) -> Scored | None:
         snapshot = lake.table(table_name(model)).at()
     except TableNotFoundError:
         return None
+    if since is not None:
+        snapshot = snapshot.where(pl.col("at") >= since)
     rows = snapshot.where(pl.col("request_id") == parsed.id).frame()
     rows = rows.unique("prediction_id", keep="first", maintain_order=True)
     if rows.is_empty():

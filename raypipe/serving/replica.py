@@ -22,7 +22,7 @@ from raypipe.registry import Registry
 from raypipe.serving import answers
 from raypipe.serving.live import LiveModels, LiveVersion
 from raypipe.serving.log import LogMode, PredictionLog
-from raypipe.serving.log_table import Entry
+from raypipe.serving.log_table import LOOK_BACK, Entry
 from raypipe.serving.protocol import Limits, Parsed, body_too_large, parse_infer, parse_predict
 from raypipe.serving.recent import RecentAnswers
 from raypipe.serving.routes import Route, check_content, check_method, find_route
@@ -166,6 +166,7 @@ class Replica:
                 "replica": self._id,
                 "deployment": self._config.fingerprint,
                 "error": self._models.error,
+                "refused": self._models.refused,
             },
         )
 
@@ -214,7 +215,7 @@ class Replica:
         if not parsed.log:
             return render(self._score(live, parsed))
         if again and parsed.given:
-            stored = await asyncio.to_thread(self._log.find, parsed)
+            stored = await asyncio.to_thread(self._log.find, parsed, utc_now() - LOOK_BACK)
             if stored is not None:
                 return render(stored)
         scored = self._score(live, parsed)
@@ -222,7 +223,7 @@ class Replica:
         entry = Entry(parsed=parsed, scored=scored, at=utc_now())
         logged: Any = self._log.add(entry)
         fresh = await asyncio.wrap_future(logged)
-        if not fresh:  # the same requests were committed by a replica that could not answer
+        if not fresh:  # the same requests were committed, whenever, by a replica that then died
             stored = await asyncio.to_thread(self._log.find, parsed)
             return answer if stored is None else render(stored)
         return answer

@@ -38,10 +38,16 @@ class Service:
     Guarantee of the prediction log: with ``log="durable"`` the rows of every answer that was given
     are committed to ``<model>__predictions`` before the answer leaves, and
     ``raypipe.serving.predictions`` shows each prediction id once, however often a request with one
-    id was sent, and whatever was killed. A client that asks again with the same id gets the
-    answer that was logged if it says so (``Raypipe-Attempt: 2``, as ``predict`` does) or if the
-    same replica gave it lately. ``log="buffered"`` answers at once and commits every second: a
-    replica that is killed loses its last second of rows. ``log="off"`` keeps nothing.
+    id was sent, and whatever was killed. A client that asks again with the same id within a day
+    gets the answer that was logged if it says so (``Raypipe-Attempt: 2``, as ``predict`` does) or
+    if the same replica gave it lately. ``log="buffered"`` answers at once and commits every second:
+    a replica that is killed loses its last second of rows. ``log="off"`` keeps nothing.
+
+    A promoted version that a replica cannot take stays out of service, and the one before stays in:
+    its files cannot be read, or its inputs differ from those that the log's table has columns for.
+    ``wait_for`` raises and says why. A replica tries such a version again after 5 s and then after
+    pauses that double up to 5 minutes, and at once when the registry changes; promote another
+    version or roll back. Serve a model with other inputs under another name, or with ``log="off"``.
 
     Args:
         lake: where the registry is and the log goes.
@@ -161,6 +167,7 @@ class Service:
         id: str | None = None,  # noqa: A002 - the request's own word
         time: datetime | Sequence[datetime] | None = None,
         *,
+        log: bool = True,
         timeout: timedelta = timedelta(seconds=60),
     ) -> Prediction:
         """Scores rows over HTTP.
@@ -172,13 +179,15 @@ class Service:
             rows: mappings with every raw input of the model, one mapping, or a polars frame.
             id: names the request; by default a fresh one.
             time: when the events happened, one for all rows or one for each; by default now.
+            log: False for a probe: it is scored as any request and stands in no table, so that it
+                reaches neither the monitor nor a training.
             timeout: how long to try.
 
         Raises:
             RequestError: the rows cannot be scored; ``field`` names the feature.
             ServiceUnavailableError: no answer in time.
         """
-        return self._client.predict(self.name, rows, id, time, timeout)
+        return self._client.predict(self.name, rows, id, time, timeout, log=log)
 
     def ready(self) -> bool:
         """Whether the service answers."""
@@ -197,30 +206,33 @@ class Service:
 
         Raises:
             ServingError: a replica cannot take the version; says why.
-            ServiceUnavailableError: not in time.
+            ServiceUnavailableError: not in time, or fewer replicas answer than this service has.
         """
         deadline = time.monotonic() + timeout.total_seconds()
         seen: set[str] = set()
-        while len(seen) < self.replicas:
-            state = self._metadata(timeout)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            state = self._metadata(timedelta(seconds=left))
             if int(state["in_service"]) == version:
                 seen.add(state["replica"])
-                continue
-            seen.clear()
-            if state["error"] is not None:
-                raise ServingError(
-                    f"version {version} of {self.name} is not taken into service",
-                    state["error"],
-                    f"Version {state['in_service']} stays in service.",
-                )
+                if len(seen) >= self.replicas:
+                    return self
+            else:
+                seen.clear()
+                if state["refused"] == version:
+                    raise ServingError(
+                        f"version {version} of {self.name} is not taken into service",
+                        state["error"],
+                        f"Version {state['in_service']} stays in service.",
+                    )
             if time.monotonic() > deadline:
                 raise ServiceUnavailableError(
-                    f"version {version} of {self.name} is not in service "
+                    f"version {version} of {self.name} is not in service in all replicas "
                     f"after {timeout.total_seconds():g} s",
-                    f"version {state['in_service']}",
+                    f"{len(seen)} of {self.replicas} with it, the last to answer has version "
+                    f"{state['in_service']}" + (f" ({state['error']})" if state["error"] else ""),
                 )
             time.sleep(0.02)
-        return self
 
     def stop(self) -> None:
         """Takes this service away, and Ray Serve too if it was started here and has no other.

@@ -25,10 +25,11 @@ def read_batches(
 
     A part is read once even when several slices of it follow each other.
     """
+    columns = recipe.source_columns
     opened, frame = -1, None
     for piece in shard:
         if piece.part != opened or frame is None:
-            opened, frame = piece.part, parts[piece.part].read()
+            opened, frame = piece.part, parts[piece.part].read(columns)
         start, stop = piece.bounds(len(frame))
         rows = frame.slice(start, stop - start)
         labels = recipe.labels(rows)
