@@ -143,18 +143,28 @@ class _RemoteStore:
             self._opened = PyFileSystem(handler)
         return self._opened
 
+    def _info(self, what: Any) -> list[Any]:
+        """What is known of paths, or of all that a selector finds."""
+        fs = self._fs()
+        try:
+            return list(fs.get_file_info(what))
+        except OSError as error:
+            raise _denied(self.root, error) from error
+
     def put(self, path: str, data: bytes) -> None:
+        fs = self._fs()
         try:
             # Delta's own stream takes bytes only, and pyarrow's wrapper around it hands on buffers.
-            stream = self._fs().handler._handler.open_output_stream(path, None)
+            stream = fs.handler._handler.open_output_stream(path, None)
             stream.write(data)
             stream.close()
         except OSError as error:
             raise _denied(path, error) from error
 
     def get(self, path: str) -> bytes:
+        fs = self._fs()
         try:
-            with self._fs().open_input_file(path) as stream:
+            with fs.open_input_file(path) as stream:
                 return bytes(stream.read())
         except FileNotFoundError as error:
             raise _absent(path) from error
@@ -164,27 +174,30 @@ class _RemoteStore:
     def exists(self, path: str) -> bool:
         from pyarrow.fs import FileType
 
-        return bool(self._fs().get_file_info([path])[0].type != FileType.NotFound)
+        return bool(self._info([path])[0].type != FileType.NotFound)
 
     def files(self, prefix: str) -> list[str]:
         from pyarrow.fs import FileSelector, FileType
 
-        here = self._fs().get_file_info([prefix])[0] if prefix else None
+        here = self._info([prefix])[0] if prefix else None
         if here is not None and here.type == FileType.File:
             return [prefix]
         selector = FileSelector(prefix, recursive=True, allow_not_found=True)
-        return sorted(i.path for i in self._fs().get_file_info(selector) if i.is_file)
+        return sorted(i.path for i in self._info(selector) if i.is_file)
 
     def folders(self) -> list[str]:
         from pyarrow.fs import FileSelector, FileType
 
-        found = self._fs().get_file_info(FileSelector("", recursive=False, allow_not_found=True))
+        found = self._info(FileSelector("", recursive=False, allow_not_found=True))
         return sorted(i.base_name for i in found if i.type == FileType.Directory)
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
             if self.exists(path):
-                self._fs().delete_file(path)
+                try:
+                    self._fs().delete_file(path)
+                except OSError as error:
+                    raise _denied(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ class _Seat:
 
     def status(self) -> dict[str, Any]:
         return dict(self._status)
+
+    def pid(self) -> int:
+        return os.getpid()
 
     def stop(self) -> None:
         self._stop.set()

@@ -136,6 +136,73 @@ def test_a_conflict_at_the_last_moment_leaves_nothing(
     assert not table.has_batch("2")
 
 
+@pytest.mark.parametrize("partition_by", ["", "a"])
+def test_a_conflict_lists_no_folder(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, partition_by: str
+) -> None:
+    from raypipe.lake import store, writer
+
+    keys = [partition_by] if partition_by else []
+    rule = expect.between("a", 1, 2, on_fail="quarantine")
+    table = lake.table("t", expect=[rule], partition_by=keys)
+    table.append(FRAME, batch_id="1")
+    before = data_files(lake)
+    written: list[set[str]] = []
+
+    def meanwhile(point: str) -> None:
+        monkeypatch.undo()
+        written.append(data_files(lake) - before)
+        Lake(lake.root).table("t").append(FRAME.head(1), batch_id="other")
+        monkeypatch.setattr(store._LocalStore, "files", None)
+        monkeypatch.setattr(Path, "iterdir", None)
+
+    monkeypatch.setattr(writer, "fault_point", meanwhile)
+    with pytest.raises(CommitConflictError):
+        table.append(FRAME.head(2), batch_id="2", if_version=1)
+    monkeypatch.undo()
+    assert len(written[0]) == (2 if partition_by else 1)
+    assert not written[0] & data_files(lake)
+    assert table.at().count() == 3
+
+
+def test_ctrl_c_while_a_file_is_written_leaves_nothing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        lake.table("t").append(FRAME)
+    monkeypatch.undo()
+    assert [p for p in Path(lake.root).rglob("*") if p.is_file()] == []
+
+
+def test_names_of_files_sort_as_their_parts(tmp_path: Path) -> None:
+    from raypipe.lake.prune import OURS
+    from raypipe.lake.sources import resolve
+    from raypipe.lake.write import WriteJob, write_part
+
+    job = WriteJob(
+        folder=str(tmp_path / "t"),
+        quarantine_folder=str(tmp_path / "q"),
+        storage_options=None,
+        schema={"a": pl.Int64()},
+        expect=(),
+        attempt="0" * 32,
+        batch="b",
+        quarantine_prefix="batch-",
+        partition_by=(),
+        allow_empty=False,
+    )
+    part = resolve(pl.DataFrame({"a": [1]})).parts[0]
+    numbers = [0, 9, 10, 99_999, 100_000, 1_000_000]
+    names = [write_part(job, (number, part)).files[0].path for number in numbers]
+    assert names == sorted(names)
+    # Files of both widths are known as written here: their statistics are of one kind.
+    assert all(re.search(OURS, name) for name in [*names, f"part-{'0' * 32}-00007.parquet"])
+
+
 def test_metadata_is_kept_in_history(lake: Lake) -> None:
     table = lake.table("t")
     table.append(FRAME, batch_id="b", metadata={"run": "r1"})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import deltalake
 import polars as pl
+import pytest
 
 from raypipe.core.errors import CommitConflictError
 from raypipe.lake import Lake, expect
@@ -105,3 +107,26 @@ def test_batches_and_reads_survive_checkpoints_and_lost_log_files(lake_root: str
     assert again.version == 4
     assert fresh.at().frame()["a"].to_list() == list(range(45))
     assert fresh.version() == 45
+
+
+def test_threads_that_look_at_once_see_the_newest_version_and_no_later_one(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Lake(lake_root).table("t")
+    table.append(pl.DataFrame({"a": [0]}))
+    assert table._log.version() == 1
+    Lake(lake_root).table("t").append(pl.DataFrame({"a": [1]}))
+    plain, both = Path.exists, threading.Barrier(2, timeout=30)
+
+    def exists(path: Path) -> bool:
+        found = plain(path)
+        if path.name == f"{2:020d}.json":
+            both.wait()  # each thread finds the new version before the other one has counted it
+        return found
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(Path, "exists", exists)
+        seen = list(pool.map(lambda _: table._log.version(), range(2)))
+    assert seen == [2, 2]
+    assert table.version() == 2
+    assert table.at(version=2).count() == 2

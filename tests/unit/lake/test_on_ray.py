@@ -56,4 +56,9 @@ def test_datasets_in_and_out(ray_session: None, lake_root: str) -> None:
     assert sorted(row["half"] for row in out.take_all()) == [n / 2 for n in range(10)]
     plain = snapshot.dataset().materialize()
     assert plain.num_blocks() == len(snapshot.parts())
-    assert snapshot.where(pl.col("id") < 0).dataset().count() == 0
+    for where in (pl.col("id") < 0, pl.col("id") * 2 == 7):  # without a file, and with all files
+        none = snapshot.where(where).select(half=pl.col("id") / 2, name=pl.lit("x"))
+        empty = none.dataset()
+        assert empty.count() == 0
+        types = [str(dtype) for dtype in empty.schema().types]
+        assert (empty.schema().names, types) == (["half", "name"], ["double", "large_string"])

@@ -234,3 +234,23 @@ def test_partitions_of_other_engines(lake: Lake) -> None:
     lake.table("parts").overwrite(rows)
     assert lake.table("parts").at().count() == 2
     assert pl.scan_delta(uri).collect().height == 2
+
+
+@pytest.mark.parametrize("partition_by", ["", "k"])
+@pytest.mark.parametrize("low", [10, 2])  # ruled out by statistics; found out by reading only
+def test_a_filter_that_no_row_passes_keeps_the_columns(
+    lake_root: str, partition_by: str, low: int
+) -> None:
+    keys = [partition_by] if partition_by else []
+    table = Lake(lake_root).table("t", partition_by=keys)
+    table.append(pl.DataFrame({"k": ["x", "y"], "n": [1, 3], "t": [T0, T0]}))
+    none = table.at().where((pl.col("n") >= low) & (pl.col("n") < low + 1))
+    for snapshot, columns in (
+        (none, {"k": pl.String, "n": pl.Int64, "t": pl.Datetime("us")}),
+        (none.select("t", half=pl.col("n") / 2), {"t": pl.Datetime("us"), "half": pl.Float64}),
+    ):
+        assert len(snapshot.parts()) == 0 or low == 2
+        assert snapshot.frame().schema == snapshot.schema == columns
+        assert (snapshot.frame().height, snapshot.count()) == (0, 0)
+        again = Lake(lake_root).snapshot(snapshot.identity())
+        assert again.frame().schema == columns
