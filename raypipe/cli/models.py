@@ -45,10 +45,9 @@ def rows(lake_uri: str) -> list[dict[str, Any]]:
 
 
 def _registry(lake_uri: str) -> Registry:
-    from raypipe.lake import Lake
     from raypipe.registry import Registry
 
-    return Registry(Lake(lake_uri))
+    return Registry(output.open_lake(lake_uri))
 
 
 def _models(args: argparse.Namespace) -> int:

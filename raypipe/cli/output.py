@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from raypipe.lake import Lake
+
 OK = 0
 SYSTEM = 1
 USER = 2
@@ -39,6 +41,24 @@ def add_lake(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("RAYPIPE_LAKE", "raypipe-demo"),
         help="a folder or s3://, az://, gs:// (default: RAYPIPE_LAKE, else raypipe-demo here)",
     )
+
+
+def open_lake(uri: str) -> Lake:
+    """The lake at a URI; a folder has to be there, since a command that looks makes none.
+
+    Raises:
+        LakeError: there is no such folder.
+    """
+    from pathlib import Path
+
+    from raypipe.core.errors import LakeError
+    from raypipe.core.uris import is_local
+    from raypipe.lake import Lake
+
+    lake = Lake(uri)
+    if is_local(lake.root) and not Path(lake.root).is_dir():
+        raise LakeError("there is no lake", lake.root, "Pass --lake, or set RAYPIPE_LAKE.", "lake")
+    return lake
 
 
 def print_json(value: Any) -> None:

@@ -20,9 +20,7 @@ def add(commands: Any) -> None:
 
 def rows(lake_uri: str) -> list[dict[str, Any]]:
     """Name, newest version and rows of each table."""
-    from raypipe.lake import Lake
-
-    lake = Lake(lake_uri)
+    lake = output.open_lake(lake_uri)
     found = []
     for name in lake.tables():
         snapshot = lake.table(name).at()

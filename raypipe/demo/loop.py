@@ -63,6 +63,7 @@ def run_demo(
     if not 1 <= weeks <= flights.ALL_WEEKS:
         raise rp.errors.ConfigError(f"weeks must be 1 to {flights.ALL_WEEKS}", weeks, field="weeks")
     lake = rp.Lake(lake_uri)
+    service = rp.Service(lake, MODEL, host=_HOST, port=_free_port() if port is None else port)
     path = Path(report) if report else _report_path(lake)
     finished = Summary.read(lake)
     if finished is not None and finished.weeks >= weeks:
@@ -80,7 +81,6 @@ def run_demo(
                 stack.enter_context(session())
             first = _first_version(lake, stages, kill_worker)
             with stages("serve") as stage:
-                service = rp.Service(lake, MODEL, host=_HOST, port=port or _free_port())
                 stack.callback(service.stop)
                 service.deploy()
                 stage.say(service.url)

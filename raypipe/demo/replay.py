@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import signal
 import sys
 import threading
 import time
@@ -166,6 +167,7 @@ def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def main(host: str, port: int, root: str) -> None:
     """Answers commands until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's; we end with its pipe
     lake, tally, stop = rp.Lake(root), Tally(), threading.Event()
     sample = _plain(flights.week_rows(lake, flights.FIRST_WEEK).select(flights.INPUTS).head(200))
     steady = threading.Thread(

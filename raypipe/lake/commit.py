@@ -154,7 +154,7 @@ def _create(log: TableLog, change: Change) -> None:
     """
     if change.if_version not in (None, -1):
         raise version_conflict(log, int(change.if_version or 0), -1)
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
@@ -165,6 +165,9 @@ def _create(log: TableLog, change: Change) -> None:
             partition_by=list(change.partition_by) or None,
             configuration={"delta.checkpointInterval": str(_CHECKPOINT_EVERY)},
             storage_options=log.options,
+            # With retries, who makes the table second would make it again as version 1, with his
+            # schema in the place of the first one's.
+            commit_properties=CommitProperties(max_commit_retries=0),
         )
     except (DeltaError, OSError) as error:
         found = log.version_or_none()

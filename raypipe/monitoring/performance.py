@@ -84,13 +84,16 @@ def match_labels(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFram
     """Predictions whose label is known, with it: prediction_id, event_time, score, label.
 
     A prediction logged twice counts once, as does one labelled twice (the first row of each
-    frame). Null labels count as unknown. Rows are sorted by event time and id.
+    frame). Labels that are null, NaN or outside [0, 1] count as unknown: one bad row must not end
+    the watching. Rows are sorted by event time and id.
 
     Args:
         predictions: rows with prediction_id, event_time and score.
         labels: rows with prediction_id and label.
     """
-    known = labels.select("prediction_id", pl.col("label").cast(pl.Float64)).drop_nulls("label")
+    known = labels.select("prediction_id", pl.col("label").cast(pl.Float64)).filter(
+        pl.col("label").is_between(0.0, 1.0)
+    )
     return (
         predictions.select("prediction_id", "event_time", pl.col("score").cast(pl.Float64))
         .unique("prediction_id", keep="first", maintain_order=True)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from raypipe.monitoring.config import MonitorConfig
 
 Outcome = Literal["handled", "deferred"]
+# Where watching begins by itself: near the first event, but one absurd time must not set it.
+_EARLY = pl.col("event_time").quantile(0.01, "lower")
 OnDrift = Callable[["Lake", Alert, datetime], Outcome]
 """Called with the lake, the open alert and the time of the look.
 
@@ -139,9 +141,7 @@ class Watcher:
         table = self._lake.table(f"{self._model}__predictions")
         if not table.exists:
             return None
-        first: datetime | None = (
-            table.at().lazy().select(pl.col("event_time").min()).collect().item()
-        )
+        first: datetime | None = table.at().lazy().select(_EARLY).collect().item()
         return first
 
     def _read(self, due: DueWindow, version: int) -> Window:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from raypipe.core.errors import ConfigError
-from raypipe.models import labelled_scores
+from raypipe.models import Metric, labelled_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from raypipe.core.scan import Scan
-    from raypipe.models import Metric, ModelBundle
+    from raypipe.models import ModelBundle
 
 Against = Literal["baseline", "champion"]
 
@@ -107,14 +107,18 @@ class Gate:
         margin: float = 0.0,
         on: Scan | pl.DataFrame | None = None,
     ) -> None:
+        if not isinstance(metric, Metric):
+            raise ConfigError("a gate needs a metric", metric, "Use one of rp.metrics.", "metric")
         if at_least is None and beats is None:
             raise ConfigError(
                 f"a gate on {metric.name} checks nothing", act="Give at_least=, beats= or both."
             )
         if beats not in (None, "baseline", "champion"):
             raise ConfigError("unknown opponent", beats, "Use 'baseline' or 'champion'.", "beats")
-        if margin < 0:
-            raise ConfigError("margin must be >= 0", margin, field="margin")
+        if not (math.isfinite(margin) and margin >= 0):
+            raise ConfigError("margin must be a number >= 0", margin, field="margin")
+        if at_least is not None and not math.isfinite(at_least):
+            raise ConfigError("at_least must be a number", at_least, field="at_least")
         self.metric = metric
         self.at_least = at_least
         self.beats = beats

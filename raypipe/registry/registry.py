@@ -223,8 +223,8 @@ class Registry:
         def decide(state: ModelState) -> _Decision | None:
             if state.champion == number:
                 return None
-            told = f"cause:{cause}" if cause else f"after:{len(self.events(name))}"
-            event_id = f"promoted:{name}:{number}:{told}"
+            told = f"cause:{cause}" if cause else f"{number}:after:{len(self.events(name))}"
+            event_id = f"promoted:{name}:{told}"
             return (event_id, "promoted", number, None, {"from": state.champion, "cause": cause})
 
         self._record(name, decide)

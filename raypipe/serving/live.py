@@ -2,9 +2,9 @@
 
 A thread asks the registry for its revision and reads it only when that changed. The next version
 is loaded, checked and warmed before the pointer moves to it; requests meanwhile are scored by the
-one before. If it cannot be loaded, the one before stays in service and the reason can be read. Loading
-costs time and memory beside the requests, so a version that was not taken is tried again with
-growing pauses, and at once only when the registry changed.
+one before. If it cannot be loaded, the one before stays in service and the reason can be read.
+Loading costs time and memory beside the requests, so a version that was not taken is tried again
+with growing pauses, and at once only when the registry changed.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
+import re
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -17,8 +16,6 @@ from raypipe.engine.cluster import ensure_ray
 from raypipe.training.worker import Job, train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ray.train import Result
 
 # The controller takes one report a poll; its default of 2 s would be a fixed cost of every report.
@@ -26,10 +23,21 @@ _SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
 # On a local cluster these only cost a process each: it has one node, which cannot be preempted, and
 # dies with the driver, placement groups and all.
 _LOCAL_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+_ABORT_S = 10.0
+_NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
 _NEEDLESS_LOCALLY = {"PlacementGroupCleanerCallback", "DatasetsCallback"}
 
 
-class _LocalTrainer(XGBoostTrainer):  # type: ignore[misc]
+class _Trainer(XGBoostTrainer):  # type: ignore[misc]
+    """The same trainer, but Ctrl-C is Python's own: Ray Train's handler ends the process."""
+
+    controller: Any = None
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        self.controller = controller
+
+
+class _LocalTrainer(_Trainer):
     """The same trainer without helper actors that have nothing to do on a local cluster."""
 
     def _create_default_callbacks(self) -> list[Any]:
@@ -72,7 +80,7 @@ def run_train(
         )
     for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
         os.environ.setdefault(key, value)
-    trainer_class = _LocalTrainer if info.local else XGBoostTrainer
+    trainer_class = _LocalTrainer if info.local else _Trainer
     trainer = trainer_class(
         _loop,
         train_loop_config={"job": job},
@@ -86,34 +94,27 @@ def run_train(
             failure_config=ray.train.FailureConfig(max_failures=max_failures),
         ),
     )
-    with _own_interrupt_handler():
-        try:
-            return trainer.fit()
-        except ray.train.TrainingFailedError as error:
-            raise TrainingError(
-                f"run {name} did not finish",
-                _last_line(error),
-                "What was done is kept: the same fit goes on from the last checkpoint.",
-            ) from error
+    try:
+        return trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise TrainingError(
+            f"run {name} did not finish",
+            _reason(error),
+            "What was done is kept: the same fit goes on from the last checkpoint.",
+        ) from error
+    except KeyboardInterrupt:
+        if trainer.controller is not None:  # on a shared cluster the workers would go on
+            with contextlib.suppress(Exception):
+                ray.get(trainer.controller.abort.remote(), timeout=_ABORT_S)
+        raise
 
 
 def _loop(config: dict[str, Any]) -> None:
     train(config["job"])
 
 
-def _last_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """The line that names the error, out of all the lines of a worker's trace."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
-
-
-@contextlib.contextmanager
-def _own_interrupt_handler() -> Iterator[None]:
-    """Puts Ctrl-C back as it was: Ray Train installs a handler of its own and leaves it there."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    named = [line for line in lines if _NAMES_AN_ERROR.match(line)]
+    return (named or lines or [type(error).__name__])[-1][:300]

@@ -39,13 +39,25 @@ def read_batches(
             yield recipe.transform(rows).to_numpy(), labels.to_numpy()
 
 
+def booster_names(features: Sequence[str]) -> list[str]:
+    """Names that XGBoost takes: it refuses ``[``, ``]`` and ``<``, which a category may hold.
+
+    The recipe keeps the real names, in the same order.
+    """
+    names: list[str] = []
+    for feature in features:
+        name = feature.translate({ord("["): "(", ord("]"): ")", ord("<"): "{"})
+        names.append(name if name not in names else f"{name} ({len(names)})")
+    return names
+
+
 class _Batches(xgboost.DataIter):  # type: ignore[misc]
     """XGBoost pulls the batches several times to sketch and to bin; they are kept between pulls."""
 
     def __init__(self, batches: Sequence[Batch], feature_names: Sequence[str]) -> None:
         super().__init__()
         self._batches = batches
-        self._names = list(feature_names)
+        self._names = booster_names(feature_names)
         self._next = 0
 
     def reset(self) -> None:

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError, TrainingError
+from raypipe.core.errors import ConfigError, SchemaError, TrainingError
 from raypipe.core.identity import content_hash
 from raypipe.core.uris import is_local, join
 from raypipe.features import FittedRecipe, Recipe
@@ -117,6 +117,8 @@ class Trainer:
             return finished
         fitted = self.recipe.fit(train, label=self.label)
         parts, valid_parts = train.parts(), valid.parts() if valid else ()
+        if valid is not None:
+            _check_valid(fitted, valid)
         shards = plan_shards([part.rows for part in parts], self.num_workers)
         valid_shards = (
             plan_shards([part.rows for part in valid_parts], self.num_workers) if valid else ()
@@ -203,6 +205,18 @@ class Trainer:
         return (
             f"Trainer({self.recipe!r}, label={self.label!r}, {self.learner!r}, "
             f"num_workers={self.num_workers}, seed={self.seed})"
+        )
+
+
+def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:
+    missing = [name for name in fitted.source_columns if name not in valid.schema]
+    if missing:
+        raise SchemaError(
+            "the validation rows lack a column", missing[0], "Use the same table.", missing[0]
+        )
+    if not any(part.rows for part in valid.parts()):
+        raise ConfigError(
+            "there are no validation rows", repr(valid), "Check the filter of valid=.", "valid"
         )
 
 

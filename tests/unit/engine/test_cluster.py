@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from raypipe.core.errors import ConfigError, EngineError
-from raypipe.engine import cluster, folders
+from raypipe.engine import cluster, folders, lean
 
 PROGRAM = """
 import sys, time
@@ -159,6 +159,39 @@ print(open_to_all, len(own.children(recursive=True)), flush=True)
     assert _eventually_none(folder) == []
     assert not Path(folder).exists()
     assert list(tmp_path.iterdir()) == []  # nothing in the user's home, such as Ray's token
+
+
+def test_a_stop_leaves_no_token_and_the_next_start_works(tmp_path: Path) -> None:
+    rest = """
+import os
+from raypipe.engine import cluster
+with_token = "RAY_AUTH_TOKEN" in os.environ
+cluster.stop()
+print(with_token, [name for name in os.environ if name.startswith("RAY_AUTH")], flush=True)
+ensure_ray(cpus=2)
+print(ray.get(ray.remote(lambda: 7).remote()), flush=True)
+"""
+    program, _ = _started(rest, HOME=str(tmp_path))
+    out, err = program.communicate(timeout=120)
+    assert out.splitlines() == ["True []", "7"], err
+    assert program.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_that_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    lean.keep_token_here()
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as Ray does
+    lean.take_token_back()
+    assert not [name for name in os.environ if name.startswith("RAY_AUTH")]
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "theirs")
+    lean.keep_token_here()
+    lean.take_token_back()
+    assert os.environ["RAY_AUTH_TOKEN"] == "theirs"
+    assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
 def test_a_second_call_gives_the_same_ray(ray_session: None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -21,9 +23,6 @@ from raypipe.core.errors import (
     VersionNotFoundError,
 )
 from raypipe.lake import Lake, expect
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"], "at": [datetime(2013, 1, 1)] * 3})
 
@@ -154,7 +153,6 @@ def test_a_conflict_lists_no_folder(
         written.append(data_files(lake) - before)
         Lake(lake.root).table("t").append(FRAME.head(1), batch_id="other")
         monkeypatch.setattr(store._LocalStore, "files", None)
-        monkeypatch.setattr(Path, "iterdir", None)
 
     monkeypatch.setattr(writer, "fault_point", meanwhile)
     with pytest.raises(CommitConflictError):

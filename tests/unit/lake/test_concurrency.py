@@ -7,6 +7,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import deltalake
 import polars as pl
@@ -70,6 +71,22 @@ def test_one_winner_of_a_compare_and_swap(lake_root: str) -> None:
         won = list(pool.map(write, range(8)))
     assert sum(won) == 1
     assert Lake(lake_root).table("t").at().frame()["a"].to_list() == [won.index(True)]
+
+
+def test_who_makes_the_table_second_does_not_make_it_again(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retries: list[int | None] = []
+    plain = deltalake.DeltaTable.create
+
+    def create(*args: object, **settings: Any) -> deltalake.DeltaTable:
+        # Between the library's look at the folder and its commit another writer may come first.
+        retries.append(settings["commit_properties"].max_commit_retries)
+        return plain(*args, **settings)
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create", create)
+    Lake(lake_root).table("t").append(pl.DataFrame({"a": [1]}))
+    assert retries == [0]
 
 
 def test_first_writes_of_two_types_end_in_one_table(lake_root: str) -> None:

@@ -45,6 +45,7 @@ def test_a_run_is_one_version_and_a_cause_promotes_once(lake_root: str) -> None:
     registry.promote("m", 1, cause="a")
     registry.promote("m", 1, cause="a")
     other.promote()
+    registry.promote("m", 2, cause="a")
     registry.promote("m", 1, cause="a")  # told again later: that cause is spent
     assert registry.champion("m").version == 2  # type: ignore[union-attr]
     assert [e.kind for e in registry.events("m")].count("promoted") == 2

@@ -44,6 +44,13 @@ def test_bad_gates_and_missing_rows_are_refused() -> None:
         rp.Gate(rp.metrics.roc_auc, beats="champion", margin=-0.1)
     with pytest.raises(ConfigError, match="no rows to judge on"):
         rp.Gate(rp.metrics.roc_auc, at_least=0.5).evaluate(run.bundle)
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="at_least"):
+            rp.Gate(rp.metrics.roc_auc, at_least=bad)
+        with pytest.raises(ConfigError, match="margin"):
+            rp.Gate(rp.metrics.roc_auc, beats="champion", margin=bad)
+    with pytest.raises(ConfigError, match="needs a metric"):
+        rp.Gate("roc_auc", at_least=0.5)  # type: ignore[arg-type]
     unlabelled = small.rows().with_columns(late=None).cast({"late": bool})
     with pytest.raises(ConfigError, match="judges on has a label"):
         rp.Gate(rp.metrics.roc_auc, at_least=0.5, on=unlabelled).evaluate(run.bundle)

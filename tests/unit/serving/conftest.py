@@ -63,6 +63,21 @@ def train(rounds: int, seed: int = 1) -> ModelBundle:
     return ModelBundle(model=model, recipe=recipe, manifest={"label_mean": 0.5})
 
 
+@functools.cache
+def other_inputs() -> ModelBundle:
+    """A model that wants a column which the others do not."""
+    import xgboost
+
+    frame = raw_frame().with_columns(wind=pl.col("distance") * 0.1)
+    recipe = Recipe(
+        transforms.derive(late=pl.col("arr_delay") > 15), transforms.select("distance", "wind")
+    ).fit(frame, label="late")
+    matrix = xgboost.DMatrix(recipe.transform(frame).to_numpy(), recipe.labels(frame).to_numpy())
+    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 2)
+    model = bytes(booster.save_raw("ubj"))
+    return ModelBundle(model=model, recipe=recipe, manifest={"label_mean": 0.5})
+
+
 def register(registry: Registry, rounds: int) -> ModelVersion:
     return registry.register(MODEL, SmallRun(id=f"run-{rounds}", bundle=train(rounds)))
 
@@ -86,6 +101,7 @@ def kit() -> SimpleNamespace:
     return SimpleNamespace(
         model=MODEL,
         train=train,
+        other_inputs=other_inputs,
         register=register,
         rows=request_rows,
         two_versions=two_versions,

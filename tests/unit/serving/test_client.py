@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -39,6 +42,7 @@ class Scripted(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[tuple[int, Any]] = []
+        self.state: dict[str, Any] = {}
         self.asked: list[tuple[dict[str, str], Any]] = []
 
 
@@ -64,6 +68,16 @@ class Handler(BaseHTTPRequestHandler):
             }
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        """As one replica that has a version in service."""
+        self.server.asked.append((dict(self.headers), None))
+        state = {"replica": "one", "in_service": 1, "error": None, "refused": None}
+        data = json.dumps({"parameters": state | self.server.state}).encode()
+        self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -102,6 +116,7 @@ def test_rows_of_any_kind_are_sent_as_json(server: Scripted, client: Client) -> 
     assert sent[1] == {"rows": sent[0]["rows"], "id": "x"}
     assert sent[2]["rows"] == [{"a": 1}, {"a": 2}]
     assert server.asked[0][0]["Authorization"] == "Bearer a token"
+    assert "log" not in sent[1]
     with pytest.raises(RequestError):
         client.predict("m", 7, None, None, PATIENCE)
     with pytest.raises(RequestError):
@@ -146,6 +161,62 @@ def test_a_busy_port_is_named(server: Scripted) -> None:
     assert caught.value.field == "port"
     with pytest.raises(ConfigError):
         check_port("203.0.113.7", 8000)
+
+
+@pytest.mark.parametrize(
+    ("number", "field"),
+    [
+        (errno.EACCES, "port"),
+        (errno.EPERM, "port"),
+        (errno.EADDRNOTAVAIL, "host"),
+        (errno.EIO, "port"),
+    ],
+)
+def test_a_port_that_is_not_taken_is_not_called_so(
+    monkeypatch: pytest.MonkeyPatch, number: int, field: str
+) -> None:
+    class Refused(socket.socket):
+        def bind(self, _: Any) -> None:
+            raise OSError(number, "refused")
+
+    monkeypatch.setattr(socket, "socket", Refused)
+    with pytest.raises(ConfigError) as caught:
+        check_port("127.0.0.1", 80)
+    assert caught.value.field == field
+    assert ("1023" in str(caught.value)) == (number in (errno.EACCES, errno.EPERM))
+
+
+def test_a_probe_says_that_it_is_not_to_be_logged(server: Scripted, lake_root: str) -> None:
+    server.script = [(200, None)] * 2
+    service = Service(Lake(lake_root), "m", port=server.server_port)
+    service.predict([{"a": 1}], id="probe", log=False)
+    service.predict([{"a": 1}], id="real")
+    assert [body.get("log") for _, body in server.asked] == [False, None]
+
+
+def test_waiting_for_a_version_ends_in_time(server: Scripted, lake_root: str) -> None:
+    lake = Lake(lake_root)
+    one = Service(lake, "m", port=server.server_port)
+    two = Service(lake, "m", port=server.server_port, replicas=2)
+    assert one.wait_for(1, timedelta(seconds=1)) is one
+    # the second replica is never reached; before, one is, but has another version
+    for service, version, told in ((two, 1, "1 of 2"), (one, 2, "0 of 1")):
+        server.asked.clear()
+        start = time.monotonic()
+        with pytest.raises(ServiceUnavailableError, match=told):
+            service.wait_for(version, timedelta(seconds=0.5))
+        assert 0.4 < time.monotonic() - start < 5
+        assert len(server.asked) < 40  # it does not ask without pause
+
+
+def test_waiting_for_a_version_that_is_refused_tells_why(server: Scripted, lake_root: str) -> None:
+    service = Service(Lake(lake_root), "m", port=server.server_port)
+    server.state = {"error": "SchemaError: no such column", "refused": 2}
+    with pytest.raises(ServingError, match="SchemaError"):
+        service.wait_for(2, PATIENCE)
+    # the refusal of another version says nothing of this one
+    with pytest.raises(ServiceUnavailableError):
+        service.wait_for(3, timedelta(seconds=0.2))
 
 
 @pytest.mark.parametrize(

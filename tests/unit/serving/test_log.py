@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -13,6 +15,7 @@ import pytest
 from raypipe.core.errors import (
     CommitConflictError,
     ConfigError,
+    LakeAccessError,
     SchemaError,
     ServiceUnavailableError,
     TableNotFoundError,
@@ -20,13 +23,12 @@ from raypipe.core.errors import (
 from raypipe.lake import Lake
 from raypipe.serving.answers import Scored
 from raypipe.serving.log import PredictionLog
-from raypipe.serving.log_table import Entry, entries_frame, log_schema, predictions
+from raypipe.serving.log_table import Entry, entries_frame, find_answer, log_schema, predictions
 from raypipe.serving.protocol import Parsed
 from raypipe.serving.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SIGNATURE = Signature(
     [
@@ -52,6 +54,13 @@ def open_log(lake: Lake, mode: Any = "durable", linger_ms: int = 1) -> Predictio
     log = PredictionLog(lake, "m", mode, timedelta(milliseconds=linger_ms))
     log.admit(SIGNATURE)
     return log
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def ids(lake: Lake) -> list[str]:
@@ -100,7 +109,7 @@ def test_buffered_rows_wait_for_a_lake_that_comes_back(
     def sometimes(*args: Any, **kwargs: Any) -> Any:
         if len(refusals) < 1:
             refusals.append(1)
-            raise OSError("gone")
+            raise LakeAccessError("gone")
         return whole(*args, **kwargs)
 
     monkeypatch.setattr(log._table, "append", sometimes)
@@ -111,6 +120,70 @@ def test_buffered_rows_wait_for_a_lake_that_comes_back(
         time.sleep(0.02)
     log.close()
     assert ids(lake) == ["a:0", "a:1"]
+
+
+def test_buffered_rows_that_never_fit_do_not_hold_up_those_after_them(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("raypipe.serving.log._BUFFERED_S", 0.01)
+    lake = Lake(lake_root)
+    log = open_log(lake, "buffered")
+    bad = entry("bad")
+    bad.parsed.columns["temp"][0] = "a secret value"
+    with caplog.at_level(logging.ERROR, "ray.serve"):
+        log.add(bad)
+        until(lambda: "2 predictions in 1 requests of m were not logged" in caplog.text)
+        log.add(entry("good"))
+        until(lambda: lake.table("m__predictions").exists)
+        log.close()
+    assert ids(lake) == ["good:0", "good:1"]
+    assert len(caplog.records) == 1
+    assert "secret" not in caplog.text
+
+
+def test_rows_that_wait_for_the_lake_are_tried_with_a_pause_and_told_at_the_end(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("raypipe.serving.log._PAUSE_S", 0.0)
+    monkeypatch.setattr("raypipe.serving.log._MAX_COMMIT_ROWS", 1)  # nothing lingers
+    log = open_log(Lake(lake_root), "buffered")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise LakeAccessError("gone")
+
+    monkeypatch.setattr(log._table, "append", refuse)
+    with caplog.at_level(logging.ERROR, "ray.serve"):
+        log.add(entry("a"))
+        until(lambda: "wait for another try" in caplog.text)
+        time.sleep(0.2)
+        assert len(caplog.records) == 1
+        log.close()
+    assert not log.alive
+    assert "wait" not in caplog.messages[-1]
+
+
+def test_what_was_added_cannot_be_cancelled(lake_root: str) -> None:
+    lake = Lake(lake_root)
+    log = open_log(lake, linger_ms=50)
+    assert not log.add(entry("a")).cancel()
+    assert log.add(entry("b")).result(timeout=30)
+    assert log.add(entry("c")).result(timeout=30)
+    assert ids(lake) == [f"{name}:{row}" for name in "abc" for row in (0, 1)]
+    log.close()
+
+
+def test_only_new_enough_files_are_read_for_a_request_that_comes_again(lake_root: str) -> None:
+    lake = Lake(lake_root)
+    log = open_log(lake)
+    for name in ("a", "b"):
+        log.add(entry(name)).result(timeout=30)
+    log.close()
+    parsed, at = entry("a").parsed, datetime(2013, 7, 1)
+    for since in (None, at):
+        assert find_answer(lake, "m", parsed, since) == entry("a").scored
+    for part in lake.table("m__predictions").at().parts():
+        Path(part.uri.removeprefix("file://")).unlink()  # to read one would fail now
+    assert find_answer(lake, "m", parsed, at + timedelta(seconds=1)) is None
 
 
 def test_off_logs_nothing(lake_root: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ import polars as pl
 import pytest
 from starlette.requests import Request
 
-from raypipe.core.errors import ModelNotFoundError, ServiceUnavailableError
+from raypipe.core.errors import LakeAccessError, ModelNotFoundError, ServiceUnavailableError
+from raypipe.core.times import utc_now
 from raypipe.lake import Lake
 from raypipe.serving.log_table import predictions
 from raypipe.serving.protocol import Limits
@@ -292,6 +294,53 @@ def test_a_client_that_leaves_finds_its_answer(replica: Replica, kit: SimpleName
     assert predictions_count(replica) == 1
 
 
+def test_a_client_without_an_id_that_leaves_stops_nothing(
+    small: tuple[Lake, Registry], make: Maker, kit: SimpleNamespace
+) -> None:
+    replica = make(small[0], linger=timedelta(milliseconds=100))
+
+    async def leave() -> tuple[int, bool]:
+        request = make_request("POST", "/predict/delays", json.dumps(rows, default=str).encode())
+        task = asyncio.ensure_future(replica._answer(request))
+        while not replica._log._waiting:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        status, _, _ = await ask(replica, "POST", "/predict/delays", rows)
+        return status, task.cancelled()
+
+    rows = kit.rows(1)
+    assert asyncio.run(leave()) == (200, True)
+    replica.check_health()
+    post(replica, rows)
+    assert predictions_count(replica) == 3
+
+
+def test_an_answer_of_long_ago_is_found_when_its_commit_is_met(
+    small: tuple[Lake, Registry], make: Maker, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, registry = small
+    body = {"rows": kit.rows(1), "id": "old"}
+    with monkeypatch.context() as past:
+        past.setattr("raypipe.serving.replica.utc_now", lambda: utc_now() - timedelta(days=2))
+        first = post(make(lake), body)
+    registry.promote("delays", 2)
+    replica = make(lake)
+    looked: list[Any] = []
+    find = replica._log.find
+
+    def watched(parsed: Any, since: datetime | None = None) -> Any:
+        looked.append((since, find(parsed, since)))
+        return looked[-1][1]
+
+    monkeypatch.setattr(replica._log, "find", watched)
+    assert post(replica, body, raypipe_attempt="2") == first
+    (since, bounded), (unbounded, found) = looked
+    assert bounded is None
+    assert timedelta(hours=23) < utc_now() - since < timedelta(hours=25)
+    assert unbounded is None
+    assert found is not None
+
+
 def test_the_pointer_moves_and_moves_back(
     small: tuple[Lake, Registry], replica: Replica, kit: SimpleNamespace
 ) -> None:
@@ -314,8 +363,54 @@ def test_a_version_that_cannot_be_loaded_is_not_taken(
     assert "IntegrityError" in state["error"]
     assert state["in_service"] == 1
     assert post(replica, kit.rows(1))["version"] == 1
+    assert state["refused"] == 2
     registry.rollback("delays")
     until(lambda: get(replica, "/v2/models/delays")[1]["parameters"]["error"] is None)
+    assert get(replica, "/v2/models/delays")[1]["parameters"]["refused"] is None
+
+
+def test_a_version_that_is_not_taken_is_tried_again_with_growing_pauses(
+    small: tuple[Lake, Registry],
+    make: Maker,
+    kit: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lake, registry = small
+    monkeypatch.setattr("raypipe.serving.live._RETRY_S", 0.2)
+    monkeypatch.setattr("raypipe.serving.live._LONGEST_RETRY_S", 0.8)
+    replica = make(lake)
+    tries: list[float] = []
+    load = replica._models._load
+
+    def watched(number: int) -> Any:
+        tries.append(time.monotonic())
+        return load(number)
+
+    monkeypatch.setattr(replica._models, "_load", watched)
+    whole = lake.files.get("models/delays/run-8/model.ubj")
+    lake.files.put("models/delays/run-8/model.ubj", b"other bytes")
+    registry.promote("delays", 2)
+    until(lambda: len(tries) == 5)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    for pause, least in zip(pauses, (0.2, 0.4, 0.8, 0.8), strict=True):
+        assert pause >= least
+    lake.files.put("models/delays/run-8/model.ubj", whole)
+    registry.promote("delays", 1)  # the registry changed: no pause
+    until(lambda: replica._models.error is None)
+    registry.promote("delays", 2)
+    until(lambda: replica._models.current.number == 2)
+
+
+def test_a_version_with_other_inputs_than_the_log_is_not_taken(
+    small: tuple[Lake, Registry], replica: Replica, kit: SimpleNamespace
+) -> None:
+    _, registry = small
+    post(replica, kit.rows(1))
+    version = registry.register(kit.model, kit.run(id="run-wind", bundle=kit.other_inputs()))
+    registry.promote("delays", version.version)
+    until(lambda: replica._models.refused == version.version)
+    assert "'wind'" in str(replica._models.error)
+    assert post(replica, kit.rows(1))["version"] == 1
 
 
 def test_without_a_version_in_service_there_is_no_replica(lake_root: str, make: Maker) -> None:
@@ -327,12 +422,13 @@ def test_a_lake_that_refuses_the_log_means_no_answer(
     replica: Replica, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise OSError("no space left")
+        raise OSError("no space left at /secret/lake")
 
     monkeypatch.setattr(replica._log._table, "append", refuse)
     status, answer, response = asyncio.run(ask(replica, "POST", "/predict/delays", kit.rows(1)))
     assert status == 503
     assert answer["error"]["type"] == ServiceUnavailableError.__name__
+    assert "OSError" not in json.dumps(answer)
     assert response.headers["retry-after"] == "1"
 
 
@@ -346,3 +442,19 @@ def test_a_fault_of_ours_is_500_and_tells_nothing(
     status, answer, _ = asyncio.run(ask(replica, "POST", "/predict/delays", kit.rows(1)))
     assert status == 500
     assert "inner detail" not in json.dumps(answer)
+
+
+def test_an_error_of_the_lake_does_not_tell_a_client_where_it_is(
+    replica: Replica, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise LakeAccessError("cannot be reached", "/secret/lake", field="secret")
+
+    monkeypatch.setattr(replica._log, "find", fail)
+    body = {"rows": kit.rows(1), "id": "x"}
+    status, answer, _ = asyncio.run(
+        ask(replica, "POST", "/predict/delays", body, raypipe_attempt="2")
+    )
+    assert (status, answer["error"]["type"]) == (500, "LakeAccessError")
+    assert "secret" not in json.dumps(answer)
+    assert set(answer["error"]) == {"type", "message", "field", "row"}
