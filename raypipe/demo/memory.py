@@ -6,30 +6,18 @@ import os
 import threading
 from pathlib import Path
 
+from raypipe.engine.processes import descendants
+
 
 def tree_mb(root: int) -> float | None:
     """Proportional set size of a process and its descendants in MiB; ``None`` where unknown.
 
     Shared pages count once in all, which resident sizes would count for each process.
     """
-    proc = Path("/proc")
-    if not proc.is_dir():
+    if not Path("/proc").is_dir():
         return None
-    children: dict[int, list[int]] = {}
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue  # it ended meanwhile
-            parent = int(stat[stat.rindex(")") + 2 :].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    total, todo = 0.0, [root]
-    while todo:
-        pid = todo.pop()
-        todo += children.get(pid, [])
-        total += _pss_kb(proc / str(pid))
-    return total / 1024
+    tree = [root, *(process.pid for process in descendants(root))]
+    return sum(_pss_kb(Path("/proc") / str(pid)) for pid in tree) / 1024
 
 
 def _pss_kb(process: Path) -> float:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from raypipe.core.errors import ConfigError, EngineError
-from raypipe.engine import folders
+from raypipe.engine import folders, processes
 from raypipe.engine.lean import keep_token_here, lean_start, on_loopback, take_token_back
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ CONNECT_WAIT = timedelta(seconds=15)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOCAL_MARK = "raypipe_local"  # a resource, which actors of the cluster can see
 
+_GRACE = timedelta(seconds=3)  # for Ray's processes to end by themselves
 _STORE_CAP_BYTES = 512 * 1024**2
 _STORE_FLOOR_BYTES = 96 * 1024**2
 _STORE_SHARE = 0.15
@@ -136,9 +137,12 @@ def stop() -> None:
         local.stopping = True
         import ray
 
+        # Ray knows only what it started to the end: broken off half-way, it leaves agents behind.
+        ours = processes.started_for(local.folder.path)
         try:
             ray.shutdown(wait_for_processes=True)
         finally:
+            processes.end(ours, _GRACE)
             take_token_back()
             local.folder.remove()
             _local = None

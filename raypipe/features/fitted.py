@@ -67,6 +67,11 @@ class FittedRecipe:
         return tuple(dict.fromkeys((*self._plan.inputs, *self._plan.label_inputs)))
 
     @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The raw columns that the label is made of."""
+        return tuple(self._plan.label_inputs)
+
+    @property
     def label(self) -> str | None:
         """The label's name."""
         return None if self._plan.label is None else self._plan.label[0]

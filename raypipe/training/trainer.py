@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError, SchemaError, TrainingError
+from raypipe.core.errors import ConfigError, RecipeError, SchemaError, TrainingError
 from raypipe.core.identity import content_hash
 from raypipe.core.uris import is_local, join
 from raypipe.features import FittedRecipe, Recipe
@@ -116,6 +116,7 @@ class Trainer:
         if finished is not None:
             return finished
         fitted = self.recipe.fit(train, label=self.label)
+        _check_labels(fitted, train)
         parts, valid_parts = train.parts(), valid.parts() if valid else ()
         if valid is not None:
             _check_valid(fitted, valid)
@@ -206,6 +207,20 @@ class Trainer:
             f"Trainer({self.recipe!r}, label={self.label!r}, {self.learner!r}, "
             f"num_workers={self.num_workers}, seed={self.seed})"
         )
+
+
+def _check_labels(fitted: FittedRecipe, train: Snapshot) -> None:
+    """Refuses what XGBoost would refuse only in the workers, after every retry."""
+    for part in train.parts():
+        labels = fitted.labels(part.read(fitted.label_columns)).drop_nulls()
+        other = labels.filter(~labels.is_in([0.0, 1.0]))
+        if len(other):
+            raise RecipeError(
+                f"the label {fitted.label!r} must be 0, 1 or null",
+                repr(other[0]),
+                "Derive a label of two classes.",
+                fitted.label,
+            )
 
 
 def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:

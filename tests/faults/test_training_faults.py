@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError, RecipeError, ResourceError
+from raypipe.core.errors import ConfigError, RecipeError, ResourceError, SchemaError
 from tests import small
 
 ROUNDS = 30
@@ -109,6 +110,19 @@ def test_a_killed_driver_is_started_again_and_goes_on(undisturbed: rp.Run, tmp_p
     assert done.stdout.split()[-1] == undisturbed.bundle.content_hash
 
 
+def test_a_category_may_hold_what_xgboost_refuses(ray_session: None, tmp_path: Path) -> None:
+    lake = rp.Lake(tmp_path / "lake")
+    odd = small.rows(n=600).with_columns(
+        color=pl.col("color").replace({"red": "[red]", "green": "<green", "blue": "{green"})
+    )
+    lake.table("rows").append(odd)
+    run = rp.Trainer(small.recipe(), label="late", learner=rp.XGBoost(rounds=3)).fit(
+        lake.table("rows").at()
+    )
+    assert "color=[red]" in run.bundle.recipe.feature_names
+    assert len(set(run.bundle.booster.feature_names)) == len(run.bundle.recipe.feature_names)
+
+
 def test_bad_input_is_refused_before_workers_start(ray_session: None, tmp_path: Path) -> None:
     lake = fill(str(tmp_path / "lake"))
     rows = lake.table("rows").at()
@@ -116,7 +130,12 @@ def test_bad_input_is_refused_before_workers_start(ray_session: None, tmp_path: 
         rp.Trainer(small.recipe(), label="late", num_workers=64).fit(rows)
     with pytest.raises(RecipeError):
         rp.Trainer(small.recipe(), label="lat").fit(rows)
-    import polars as pl
-
+    three = rp.Recipe(*small.recipe().transforms, rp.transforms.derive(grade=pl.col("x").floor()))
+    with pytest.raises(RecipeError, match="must be 0, 1 or null"):
+        rp.Trainer(three, label="grade").fit(rows.where(pl.col("x").is_between(-3, 3)))
+    with pytest.raises(ConfigError, match="no validation rows"):
+        rp.Trainer(small.recipe(), label="late").fit(rows, valid=rows.where(pl.col("x") > 1e9))
+    with pytest.raises(SchemaError, match="lack a column"):
+        rp.Trainer(small.recipe(), label="late").fit(rows, valid=rows.select("x", "late"))
     with pytest.raises((ConfigError, RecipeError)):
         rp.Trainer(small.recipe(), label="late").fit(rows.where(pl.col("x") > 1e9))
