@@ -7,6 +7,7 @@ import contextlib
 import os
 import shlex
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 MAX_FOLDER_BYTES = 100 * 1024**2
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+
+_AGENT_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +90,28 @@ def submit(
     _check_size(folder)
     where = job_address(address)
     runtime_env: dict[str, Any] = {"working_dir": str(folder), "env_vars": dict(env or {})}
+    python = sys.executable  # on this machine the packages of this environment are there too
     if not _is_this_machine(where):
         runtime_env["py_modules"] = [str(Path(__file__).parent.parent)]
-    entrypoint = shlex.join(["python", "-u", path.relative_to(folder).as_posix(), *args])
+        python = "python"
+    entrypoint = shlex.join([python, "-u", path.relative_to(folder).as_posix(), *args])
     client = _client(where)
-    try:
-        job_id = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
-    except RuntimeError as error:
-        raise EngineError(
-            "the cluster did not take the job",
-            str(error).strip(),
-            "If it asks for a token, set RAY_AUTH_MODE=token and, unless it is the one in your "
-            "home, RAY_AUTH_TOKEN.",
-        ) from error
-    return Job(id=job_id, address=where)
+    deadline = time.monotonic() + _AGENT_WAIT_S
+    while True:
+        try:
+            job_id = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
+        except RuntimeError as error:
+            # a head that has just started answers before it can take a job
+            if "No available agent" in str(error) and time.monotonic() < deadline:
+                time.sleep(1)
+                continue
+            raise EngineError(
+                "the cluster did not take the job",
+                str(error).strip(),
+                "If it asks for a token, set RAY_AUTH_MODE=token and, unless it is the one in "
+                "your home, RAY_AUTH_TOKEN.",
+            ) from error
+        return Job(id=job_id, address=where)
 
 
 def follow(job: Job, out: TextIO) -> int:

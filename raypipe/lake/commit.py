@@ -20,6 +20,7 @@ from raypipe.core.errors import (
     CommitConflictError,
     ConfigError,
     LakeAccessError,
+    RaypipeError,
     SchemaError,
 )
 from raypipe.core.faults import fault_point
@@ -80,6 +81,15 @@ class SchemaMoved(Exception):  # noqa: N818
     """The table was made by another writer, with other types, while files were written."""
 
 
+class Refused(Exception):  # noqa: N818
+    """Delta's library failed in a way of its own, and for certain committed nothing."""
+
+
+def _foreign(error: BaseException) -> bool:
+    """Whether it is a library's failure; a panic of Rust is one, though no ``Exception``."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def commit(log: TableLog, change: Change) -> Committed:
     """Makes a change once.
 
@@ -88,25 +98,37 @@ def commit(log: TableLog, change: Change) -> Committed:
         SchemaMoved: the table's schema is not the one the files were written with.
         ConfigError: the table allows no such change.
         LakeAccessError: the log cannot be written.
+        Refused: Delta's library cannot make this change.
     """
+    from deltalake.exceptions import DeltaError
+
     expected, stuck = change.if_version, 0
     for attempt in range(_TRIES):
         if log.version_or_none() is None:
             _create(log, change)
             expected = 0 if expected == -1 else expected
-        with log.newest() as table:
-            version = int(table.version())
-            done, error = _once(log, table, change, expected)
+        try:
+            with log.newest() as table:
+                version = int(table.version())
+                done, error = _once(log, table, change, expected)
+        except (RaypipeError, SchemaMoved):
+            raise
+        except (TypeError, ValueError, KeyError, ArithmeticError, pl.exceptions.PolarsError) as why:
+            if attempt == 0:  # later, an earlier try may still be on its way
+                raise Refused(_reason(why)) from why
+            raise LakeAccessError(f"table {log.name!r} cannot be committed to") from why
         if done is not None:
             return done
         # The answer may have been lost on its way: whose commit is the next version?
         theirs = log.commit_info(version + 1)
         if theirs is not None and our_part(theirs).get("attempt") == change.attempt:
             return Committed(version + 1, our_part(theirs))
+        if not isinstance(error, DeltaError | OSError):
+            raise Refused(_reason(error)) from error
         stuck = stuck + 1 if theirs is None and log.version() == version else 0
         if stuck >= _STUCK_TRIES:
             raise LakeAccessError(
-                f"table {log.name!r} cannot be committed to", str(error).split("\n", 1)[0]
+                f"table {log.name!r} cannot be committed to", _reason(error)
             ) from error
         wait = min(_LONGEST_WAIT_S, 0.005 * 2 ** min(attempt, 10))
         time.sleep(wait * random.uniform(0.2, 1.0))
@@ -119,7 +141,7 @@ def commit(log: TableLog, change: Change) -> Committed:
 
 def _once(
     log: TableLog, table: Any, change: Change, expected: int | None
-) -> tuple[Committed | None, Exception | None]:
+) -> tuple[Committed | None, BaseException | None]:
     """One try from one view of the table: what was committed, or why not."""
     before = _applied(log, table, change)
     if before is not None:
@@ -133,6 +155,10 @@ def _once(
         return Committed(version, noted, applied_before=True), None
     error = _try(table, change, actions, noted)
     return (Committed(version + 1, noted), None) if error is None else (None, error)
+
+
+def _reason(error: BaseException | None) -> str:
+    return str(error).split("\n", 1)[0]
 
 
 def version_conflict(log: TableLog, expected: int, version: int) -> CommitConflictError:
@@ -151,6 +177,7 @@ def _create(log: TableLog, change: Change) -> None:
     Raises:
         CommitConflictError: the change is for a version of a table, or for no table.
         LakeAccessError: it cannot be made.
+        Refused: Delta's library cannot make it.
     """
     if change.if_version not in (None, -1):
         raise version_conflict(log, int(change.if_version or 0), -1)
@@ -169,11 +196,14 @@ def _create(log: TableLog, change: Change) -> None:
             # schema in the place of the first one's.
             commit_properties=CommitProperties(max_commit_retries=0),
         )
-    except (DeltaError, OSError) as error:
+    except BaseException as error:
+        if not _foreign(error):
+            raise
         found = log.version_or_none()
+        if found is None and not isinstance(error, DeltaError | OSError):
+            raise Refused(_reason(error)) from error
         if found is None:
-            reason = str(error).split("\n", 1)[0]
-            raise LakeAccessError(f"table {log.name!r} cannot be made", reason) from error
+            raise LakeAccessError(f"table {log.name!r} cannot be made", _reason(error)) from error
         if change.if_version == -1:
             raise version_conflict(log, -1, found) from None
 
@@ -263,9 +293,8 @@ def _to_remove(table: Any, change: Change) -> list[tuple[str, int]]:
 
 def _try(
     table: Any, change: Change, actions: list[Any], noted: Mapping[str, Any]
-) -> Exception | None:
+) -> BaseException | None:
     from deltalake import CommitProperties, PostCommitHookProperties, Transaction
-    from deltalake.exceptions import DeltaError
 
     # The version of the transaction is the commit's own: later it tells where to look up what
     # the first application of a batch came to.
@@ -285,7 +314,9 @@ def _try(
                 create_checkpoint=True, cleanup_expired_logs=False
             ),
         )
-    except (DeltaError, OSError) as error:
+    except BaseException as error:
+        if not _foreign(error):
+            raise
         return error
     if change.points:
         fault_point(f"{change.points}:after-commit")

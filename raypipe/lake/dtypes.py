@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIME = pl.Datetime("us")
+_FIRST_DAY, _PAST_DAY = -719_162, 2_932_897  # days from 1970-01-01 to 0001-01-01 and 10000-01-01
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _WIDER: dict[type[pl.DataType], pl.DataType] = {
     pl.UInt8: pl.Int16(),
     pl.UInt16: pl.Int32(),
@@ -68,6 +70,28 @@ def table_type(dtype: pl.DataType, column: str, source: str) -> pl.DataType:
 
 def _instance(dtype: object) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype  # type: ignore[return-value]
+
+
+def check_names(schema: Mapping[str, pl.DataType], source: str) -> None:
+    """Every column has a name, and no two names are the same for a reader that ignores case.
+
+    Raises:
+        SchemaError: it is otherwise; no engine could make or read such a table.
+    """
+    seen: dict[str, str] = {}
+    for name, dtype in schema.items():
+        twin = seen.setdefault(name.casefold(), name)
+        if not name or twin != name:
+            raise SchemaError(
+                "a column has no name" if not name else "two columns differ only by case",
+                f"{source} with columns {list(schema)}",
+                "Rename it.",
+                name or None,
+            )
+        while isinstance(dtype, pl.List):
+            dtype = _instance(dtype.inner)
+        if isinstance(dtype, pl.Struct):
+            check_names({f.name: _instance(f.dtype) for f in dtype.fields}, f"{source}, {name!r}")
 
 
 def merge_types(
@@ -146,6 +170,8 @@ def conform(frame: pl.DataFrame, schema: Mapping[str, pl.DataType], source: str)
 
 def _fit(column: pl.Series, want: pl.DataType, source: str) -> pl.Series:
     have = column.dtype
+    if isinstance(have, pl.Date | pl.Datetime):
+        _refuse_far_years(column, want, source)
     if have == want:
         return column
     if isinstance(have, pl.Null):
@@ -169,6 +195,17 @@ def _fit(column: pl.Series, want: pl.DataType, source: str) -> pl.Series:
     ) == table_type(want, column.name, source):
         return _by_value(column, want, source)
     raise _clash(column, want, source)
+
+
+def _refuse_far_years(column: pl.Series, want: pl.DataType, source: str) -> None:
+    """Neither Python nor a Delta log can write a year before 1 or after 9999."""
+    days = column.to_physical()
+    per_day = _PER_DAY[column.dtype.time_unit] if isinstance(column.dtype, pl.Datetime) else 1
+    low, high = days.min(), days.max()
+    if low is None or high is None:
+        return
+    if cast("int", low) < _FIRST_DAY * per_day or cast("int", high) >= _PAST_DAY * per_day:
+        raise _clash(column, want, source, "a date outside of the years 1 to 9999")
 
 
 def _by_value(column: pl.Series, want: pl.DataType, source: str) -> pl.Series:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.uris import check_name, join, normalize_root
 from raypipe.lake.expect import Expectation, flatten
 from raypipe.lake.files import Files
@@ -13,7 +14,6 @@ from raypipe.lake.store import open_store
 from raypipe.lake.table import Table
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from raypipe.lake.snapshot import Snapshot
@@ -37,7 +37,7 @@ class Lake:
     def __init__(
         self, root: str | os.PathLike[str], storage_options: Mapping[str, str] | None = None
     ) -> None:
-        self._root = normalize_root(root)
+        self._root = normalize_root(_checked(root))
         self._options = dict(storage_options) if storage_options else None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -75,7 +75,7 @@ class Lake:
             partition_by: columns by whose values files are kept apart, from the first write on.
 
         Raises:
-            ConfigError: the name or an expectation is not usable.
+            ConfigError: the name, an expectation or ``partition_by`` is not usable.
         """
         if name in _FOLDERS:
             raise ConfigError(
@@ -85,6 +85,10 @@ class Lake:
                 "name",
             )
         columns = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
+        if len(set(columns)) < len(columns) or not all(isinstance(c, str) for c in columns):
+            raise ConfigError(
+                "partition_by names columns, each once", columns, None, "partition_by"
+            )
         return Table(self, check_name("table", name), flatten(expect), columns)
 
     def tables(self) -> list[str]:
@@ -100,11 +104,18 @@ class Lake:
             TableNotFoundError: the table is not in this lake.
             VersionNotFoundError: the version is not there any more.
         """
+        damaged = ConfigError("not the identity of a snapshot", identity, None, "identity")
         try:
-            name, version = str(identity["table"]), int(identity["version"])
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError("not the identity of a snapshot", identity) from None
-        return self.table(name).at(version=version).restrict(identity)
+            name, version = identity["table"], identity["version"]
+        except (KeyError, TypeError):
+            raise damaged from None
+        if not isinstance(name, str) or not isinstance(version, int):
+            raise damaged
+        now = self.table(name).at(version=version)
+        try:
+            return now.restrict(identity)
+        except (AttributeError, KeyError, TypeError, RecipeError) as error:
+            raise damaged from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Lake) and other._root == self._root
@@ -118,3 +129,13 @@ class Lake:
     def _repr_html_(self) -> str:
         rows = [(name, join(self._root, name)) for name in self.tables()]
         return html_table(("table", "where"), rows)
+
+
+def _checked(root: object) -> str | os.PathLike[str]:
+    """The root, if it is a path at all; an empty one would be whatever folder one works in."""
+    text = os.fspath(root) if isinstance(root, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigError(
+            "the root of a lake is a folder or a URI", root, "Give its path or URI.", "root"
+        )
+    return text

@@ -37,6 +37,10 @@ _DEEPEST = 64  # levels of JSON; the parser underneath runs out of stack at some
 _QUOTED_WELL = re.compile(
     rb'(?:[^"]++|(?<=[^,\r\n])"|(?<![^,\r\n])"(?:[^"]++|"")*+"(?=[,\r\n]|\Z))*+'
 )
+# JSON lines that cannot be deep: each an object of its own, with few brackets of any kind.
+_JSON_SHALLOW = re.compile(
+    rb"(?:\s*+\{[^{\[\n]*+(?:[{\[][^{\[\n]*+){0,63}+(?:(?<=\})|(?<=\}\r)|(?<=\} ))(?:\n|\Z))*+\s*+"
+)
 # Strings end with their line, as they do for the parser.
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|[{}\[\]\n]')
 _BAD_VALUE = re.compile(
@@ -323,7 +327,8 @@ def _read_json(path: str, data: bytes, texts: list[str]) -> pl.DataFrame:
 
 def _refuse_deep_json(path: str, data: bytes) -> None:
     """Too many levels end the process in the parser, without an exception."""
-    if not any(_may_be_deep(line) for line in data.splitlines()):
+    shallow = _JSON_SHALLOW.match(data)
+    if shallow and shallow.end() == len(data):
         return
     # Depth is counted over the lines, for an object may be spread over several, and from each
     # line's start, for the parser may begin at any line.
@@ -339,12 +344,6 @@ def _refuse_deep_json(path: str, data: bytes) -> None:
             line, here = line + 1, 0
         if max(over, here) > _DEEPEST:
             raise _malformed(path, line, f"values are nested more than {_DEEPEST} levels deep")
-
-
-def _may_be_deep(line: bytes) -> bool:
-    text = line.strip()
-    whole = not text or (text.startswith(b"{") and text.endswith(b"}"))
-    return not whole or text.count(b"{") + text.count(b"[") > _DEEPEST
 
 
 def _bad_json_line(data: bytes) -> tuple[int | None, str | None]:

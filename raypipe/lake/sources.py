@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import polars as pl
 
-from raypipe.core.errors import ConfigError, SourceNotFoundError
+from raypipe.core.errors import ConfigError, SourceError, SourceNotFoundError
 from raypipe.core.scan import Scan, ScanPart
 from raypipe.lake.readers import file_types, format_of, read_file
 
@@ -138,6 +138,7 @@ def resolve(data: object) -> Source:
 
     Raises:
         SourceNotFoundError: a path does not exist or a glob matches nothing.
+        SourceError: the system refuses to look at a path (no right to, or its name is too long).
         ConfigError: the data is none of these, or a file's name does not tell its format.
     """
     if isinstance(data, str | os.PathLike):
@@ -175,7 +176,7 @@ def as_frame(data: object) -> pl.DataFrame:
 
 
 def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:
-    found: list[str] = []
+    found: list[tuple[str, int]] = []
     for path in paths:
         if "://" in path and not path.startswith("file://"):
             raise ConfigError(
@@ -184,10 +185,21 @@ def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:
                 "Read this one with ray.data or polars and pass what comes of it.",
                 "data",
             )
-        found.extend(_expand(path.removeprefix("file://")))
-    for path in found:
+        try:
+            names = _expand(path.removeprefix("file://"))
+            found.extend((name, Path(name).stat().st_size) for name in names)
+        except SourceNotFoundError:
+            raise
+        except (OSError, ValueError) as error:  # a NUL in a pattern is a ValueError
+            raise SourceError(
+                "a source cannot be reached",
+                f"{path}: {getattr(error, 'strerror', None) or error}",
+                "Check the path, and that you may read its folder.",
+                "data",
+            ) from error
+    for path, _ in found:
         format_of(path)
-    return tuple(_FilePart(path, Path(path).stat().st_size) for path in found)
+    return tuple(_FilePart(path, size) for path, size in found)
 
 
 def _expand(path: str) -> list[str]:

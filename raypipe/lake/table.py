@@ -11,7 +11,7 @@ from raypipe.core.uris import join
 from raypipe.lake.log import TableLog, our_part
 from raypipe.lake.outcome import Commit, Report, html_table
 from raypipe.lake.snapshot import Pinned, Snapshot, pin
-from raypipe.lake.writer import QUARANTINE, Ask, Writer, app_id
+from raypipe.lake.writer import QUARANTINE, Ask, Writer, app_id, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,8 +160,14 @@ class Table:
         Raises:
             TableNotFoundError: nothing has been written yet.
             VersionNotFoundError: there is no such version, or the table is younger.
-            ConfigError: both are given.
+            ConfigError: both are given, or one is not a whole number or a ``datetime``.
         """
+        if version is not None and not is_version(version):
+            raise ConfigError("a version is a whole number", version, None, "version")
+        if timestamp is not None and not isinstance(timestamp, datetime):
+            raise ConfigError(
+                "a timestamp is a datetime", timestamp, "Naive ones are UTC.", "timestamp"
+            )
         if version is not None and timestamp is not None:
             raise ConfigError("at takes a version or a timestamp", (version, timestamp))
         with self._lock:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from raypipe.lake.sources import SourcePart
 
 REASONS, BATCH = "_reasons", "_batch"
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+_LONGEST_FOLDER = 255  # bytes of one name in a path, on every common file system
 _DIGITS = 8  # of a part's number: the files of one commit are read in the order of their names
 
 
@@ -148,18 +150,29 @@ def _write(job: WriteJob, folder: str, frame: pl.DataFrame, name: str) -> Iterat
             (column, partition_text(value, job.schema[column]))
             for column, value in zip(job.partition_by, key, strict=True)
         )
-        place = "/".join(
-            f"{column}={'__HIVE_DEFAULT_PARTITION__' if v is None else quote(v, safe=' ')}"
-            for column, v in values
-        )
+        place = "/".join(_folder(column, value) for column, value in values)
         yield _write_file(job, folder, rows, f"{place}/part-{name}.parquet", values)
+
+
+def _folder(column: str, value: str | None) -> str:
+    name = f"{column}={_NULL_FOLDER if value is None else quote(value, safe=' ')}"
+    size = len(name.encode())
+    if size > _LONGEST_FOLDER:
+        raise ConfigError(
+            f"a value of partition column {column!r} is too long to name a folder",
+            f"{size} bytes, where {_LONGEST_FOLDER} are the most",
+            "Shorten it before writing, or do not partition by this column.",
+            "partition_by",
+        )
+    return name
 
 
 def partition_text(value: Any, dtype: pl.DataType) -> str | None:
     """A partition value as the Delta protocol spells it.
 
     Raises:
-        ConfigError: an empty string, which Delta cannot tell from null.
+        ConfigError: an empty string, which Delta cannot tell from null, or the name that stands
+            for null in a path.
     """
     if value is None:
         return None
@@ -167,6 +180,13 @@ def partition_text(value: Any, dtype: pl.DataType) -> str | None:
         raise ConfigError(
             "a partition value is an empty string, which a Delta table keeps as null",
             None,
+            "Replace it before writing, or do not partition by this column.",
+            "partition_by",
+        )
+    if value == _NULL_FOLDER:
+        raise ConfigError(
+            "a partition value is the name that stands for null in a path",
+            value,
             "Replace it before writing, or do not partition by this column.",
             "partition_by",
         )

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from raypipe.core.errors import CommitConflictError, ConfigError, RaypipeError, SchemaError
+from raypipe.core.errors import (
+    CommitConflictError,
+    ConfigError,
+    LakeError,
+    RaypipeError,
+    SchemaError,
+)
 from raypipe.core.faults import fault_point
 from raypipe.core.identity import canonical_json
-from raypipe.lake.commit import Change, Committed, SchemaMoved, commit, version_conflict
+from raypipe.lake.commit import Change, Committed, Refused, SchemaMoved, commit, version_conflict
+from raypipe.lake.dtypes import check_names
+from raypipe.lake.expect import Expectation, check_types
 from raypipe.lake.job import Tally, check_job, clean_up, infer_schema, run_job
 from raypipe.lake.log import TableLog, our_part, schema_of
 from raypipe.lake.outcome import Commit, Report
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from raypipe.engine.parts import Where
-    from raypipe.lake.expect import Expectation
 
 QUARANTINE = "__quarantine"
 _SOURCES_NOTED = 100
@@ -59,10 +66,12 @@ class Ask:
         """A checked request, with a name of its own.
 
         Raises:
-            ConfigError: the batch id or the metadata is not usable.
+            ConfigError: the batch id, the version or the metadata is not usable.
         """
         if batch_id is not None:
             app_id(batch_id)
+        if if_version is not None and not is_version(if_version):
+            raise ConfigError("a version is a whole number", if_version, None, "if_version")
         noted = dict(metadata or {})
         try:
             canonical_json(noted)
@@ -156,13 +165,16 @@ class Writer:
         schema = now.schema or self._first_schema(source, ask.where)
         for name in now.partition_by:
             dtype = schema.get(name)
-            if dtype is None or dtype.is_float() or dtype.is_nested():
+            # Bytes have no text form that every reader takes back to the same bytes.
+            unfit = (pl.Float32, pl.Float64, pl.Binary)
+            if dtype is None or isinstance(dtype, unfit) or dtype.is_nested():
                 raise SchemaError(
                     f"table {self.log.name!r} cannot be partitioned by {name!r}",
                     "no such column" if dtype is None else str(dtype),
                     "Use a column of whole numbers, strings, dates, times or booleans.",
                     name,
                 )
+        check_types(self.expect, schema, f"table {self.log.name!r}")
         return WriteJob(
             folder=self.log.uri,
             quarantine_folder=self.quarantine.uri,
@@ -178,7 +190,8 @@ class Writer:
 
     def _first_schema(self, source: Source, where: Where) -> dict[str, pl.DataType]:
         schema = infer_schema(source, where)
-        reserved = [name for name in (REASONS, BATCH) if name in schema]
+        check_names(schema, "the data")
+        reserved = [name for name in schema if name.casefold() in (REASONS, BATCH)]
         if reserved:
             raise SchemaError(
                 "a column has a name that the quarantine table needs",
@@ -206,10 +219,14 @@ class Writer:
         try:
             quarantined = self._commit_quarantine(ask, job, tally)
             done = commit(self.log, change)
-        except (CommitConflictError, SchemaError, ConfigError, SchemaMoved):
+        except (CommitConflictError, SchemaError, ConfigError, SchemaMoved, Refused) as error:
             # These say for certain that nothing was committed to the table itself.
             self._withdraw_quarantine(ask, job)
             clean_up(job, tally, quarantine=not quarantined)
+            if isinstance(error, Refused):
+                raise LakeError(
+                    f"table {self.log.name!r} cannot be written", str(error), "Nothing was written."
+                ) from error
             raise
         if done.applied_before:
             clean_up(job, tally, quarantine=not quarantined)
@@ -266,7 +283,7 @@ class Writer:
             # Another writer may have brought the same batch to its end: then they are its rows.
             if ask.app_id is None or not self.log.has_transaction(ask.app_id):
                 self._replace_quarantined(ask, job, (), ask.quarantine_prefix + ask.attempt)
-        except RaypipeError as error:
+        except (RaypipeError, Refused) as error:
             logger.warning("rows of %r stay in quarantine uncommitted: %s", ask.batch, error)
 
     def _result(self, done: Committed) -> Commit:
@@ -278,6 +295,11 @@ class Writer:
             applied_before=done.applied_before,
             **counts,
         )
+
+
+def is_version(value: object) -> bool:
+    """Whether a caller's value can be a version at all; -1 is "no table" to ``if_version``."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def app_id(batch_id: str) -> str:

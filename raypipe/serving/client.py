@@ -184,8 +184,10 @@ def _json(value: Any) -> Any:
         return (value if value.tzinfo is None else value.astimezone(UTC)).isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    if hasattr(value, "item"):  # a numpy scalar
-        return value.item()
+    if hasattr(value, "tolist"):  # a numpy scalar or array
+        return value.tolist()
+    if hasattr(value, "to_list"):  # a polars series
+        return value.to_list()
     raise RequestError(
         "a value cannot be sent",
         type(value).__name__,

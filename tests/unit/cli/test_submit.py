@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,80 +13,22 @@ import pytest
 
 from raypipe.core.errors import ConfigError, EngineError, SourceNotFoundError
 from raypipe.engine import jobs
+from tests import ray_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def _serves(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except urllib.error.HTTPError:
-        return True  # it wants a token
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module", autouse=True)
 def token() -> Iterator[None]:
-    """A token for this file's cluster and its clients, whatever the user's home holds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        patch.delenv("RAY_ADDRESS", raising=False)
+    with ray_head.token():
         yield
 
 
 @pytest.fixture(scope="module")
 def head(token: None) -> Iterator[str]:
-    """The address of the job server of a cluster that ``ray start --head`` began."""
-    folder = tempfile.mkdtemp(prefix="rp-head-", dir="/tmp")
-    ports = _free_ports(6)
-    names = (
-        "port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
-        "metrics-export-port", "ray-client-server-port",
-    )  # fmt: skip
-    log = Path(folder) / "start.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
-                "--dashboard-host=127.0.0.1", "--num-cpus=2", "--disable-usage-stats",
-                f"--temp-dir={folder}",
-                *(f"--{name}={port}" for name, port in zip(names, ports, strict=True)),
-            ],
-            stdout=out, stderr=out, start_new_session=True,
-            env={
-                **os.environ,
-                "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # loopback only
-                "RAY_LOG_TO_STDERR": "0",
-            },
-        )  # fmt: skip
-    address = f"http://127.0.0.1:{ports[1]}"
-    try:
-        deadline = time.monotonic() + 90
-        while not _serves(f"{address}/api/version"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(log.read_text())
-            time.sleep(0.3)
+    with ray_head.head() as address:
         yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_output_streams_back_and_the_exit_code_is_the_jobs(head: str, tmp_path: Path) -> None:
@@ -168,7 +103,7 @@ def test_a_folder_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_no_job_server(tmp_path: Path) -> None:
     (tmp_path / "job.py").touch()
-    (port,) = _free_ports(1)
+    (port,) = ray_head.free_ports(1)
     with pytest.raises(EngineError, match="no Ray job server") as caught:
         jobs.submit(str(tmp_path / "job.py"), address=f"http://127.0.0.1:{port}")
     assert caught.value.got == f"http://127.0.0.1:{port}"

@@ -255,3 +255,18 @@ def test_a_service_shows_itself_without_its_token(
     for text in (repr(service), service._repr_html_(), repr(service._config())):
         assert "hidden" not in text
     assert not service.ready()
+
+
+def test_times_may_be_a_series_or_an_array() -> None:
+    import json
+    from datetime import datetime
+
+    import numpy as np
+    import polars as pl
+
+    from raypipe.serving.client import _json
+
+    times = [datetime(2026, 1, 1), datetime(2026, 1, 2)]
+    wanted = ["2026-01-01T00:00:00", "2026-01-02T00:00:00"]
+    for value in (pl.Series(times), np.array(times, dtype="datetime64[us]")):
+        assert json.loads(json.dumps({"time": value}, default=_json))["time"] == wanted

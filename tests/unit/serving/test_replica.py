@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -367,50 +366,6 @@ def test_a_version_that_cannot_be_loaded_is_not_taken(
     registry.rollback("delays")
     until(lambda: get(replica, "/v2/models/delays")[1]["parameters"]["error"] is None)
     assert get(replica, "/v2/models/delays")[1]["parameters"]["refused"] is None
-
-
-def test_a_version_that_is_not_taken_is_tried_again_with_growing_pauses(
-    small: tuple[Lake, Registry],
-    make: Maker,
-    kit: SimpleNamespace,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lake, registry = small
-    monkeypatch.setattr("raypipe.serving.live._RETRY_S", 0.2)
-    monkeypatch.setattr("raypipe.serving.live._LONGEST_RETRY_S", 0.8)
-    replica = make(lake)
-    tries: list[float] = []
-    load = replica._models._load
-
-    def watched(number: int) -> Any:
-        tries.append(time.monotonic())
-        return load(number)
-
-    monkeypatch.setattr(replica._models, "_load", watched)
-    whole = lake.files.get("models/delays/run-8/model.ubj")
-    lake.files.put("models/delays/run-8/model.ubj", b"other bytes")
-    registry.promote("delays", 2)
-    until(lambda: len(tries) == 5)
-    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
-    for pause, least in zip(pauses, (0.2, 0.4, 0.8, 0.8), strict=True):
-        assert pause >= least
-    lake.files.put("models/delays/run-8/model.ubj", whole)
-    registry.promote("delays", 1)  # the registry changed: no pause
-    until(lambda: replica._models.error is None)
-    registry.promote("delays", 2)
-    until(lambda: replica._models.current.number == 2)
-
-
-def test_a_version_with_other_inputs_than_the_log_is_not_taken(
-    small: tuple[Lake, Registry], replica: Replica, kit: SimpleNamespace
-) -> None:
-    _, registry = small
-    post(replica, kit.rows(1))
-    version = registry.register(kit.model, kit.run(id="run-wind", bundle=kit.other_inputs()))
-    registry.promote("delays", version.version)
-    until(lambda: replica._models.refused == version.version)
-    assert "'wind'" in str(replica._models.error)
-    assert post(replica, kit.rows(1))["version"] == 1
 
 
 def test_without_a_version_in_service_there_is_no_replica(lake_root: str, make: Maker) -> None:
