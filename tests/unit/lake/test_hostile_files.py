@@ -79,6 +79,7 @@ def test_quotes_are_judged_as_the_csv_module_judges_them(text: str) -> None:
         (pl.Datetime("us"), "a,s\n2013-01-01 10:00:00,x\nnever,y\n", 3, "never"),
         (pl.Date(), "a,s\n2013-01-01,x\n01/02/2013,y\n", 3, "01/02/2013"),
         (pl.Boolean(), "a,s\ntrue,x\nmaybe,y\n", 3, "maybe"),
+        (pl.Int64(), "s,a\nthree,1\nx,2\ny,three\n", 4, "three"),
     ],
 )
 def test_a_type_change_names_line_column_and_value(
