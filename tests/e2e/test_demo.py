@@ -80,7 +80,7 @@ def test_no_row_is_lost_or_doubled(finished: tuple[Path, dict[str, Any]]) -> Non
 def test_the_loop_retrains_and_no_request_fails(finished: tuple[Path, dict[str, Any]]) -> None:
     _, summary = finished
     assert summary["failed_requests"] == 0
-    assert summary["requests"] > 500
+    assert summary["requests"] > 13 * summary["weeks"]
     causes = [row["cause"] for row in summary["retrainings"]]
     assert causes
     assert len(causes) == len(set(causes))

@@ -13,9 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import raypipe
+import raypipe as rp
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
@@ -65,6 +67,8 @@ def test_a_python_block_runs(code: str, tmp_path: Path) -> None:
 def test_a_shell_block_runs(code: str, tmp_path: Path) -> None:
     """Each line by itself; of ``make`` only what it would do is looked at."""
     (tmp_path / ".venv").symlink_to(BIN.parent)
+    trips = pl.DataFrame({"km": [1], "city": ["Oslo"], "late": [False]})
+    rp.Lake(tmp_path / "first-lake").table("trips").append(trips)  # the first notebook's lake
     for line in code.strip().splitlines():
         if line.startswith("make "):
             _run(["make", "-n", *shlex.split(line)[1:]], ROOT)
