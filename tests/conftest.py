@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: one Ray for the whole run, a lake for each test."""
+"""Fixtures that every test may use: a Ray for the tests of a file, a lake for each test."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_session() -> Iterator[None]:
-    """A local Ray, started once by the library itself and stopped at the end."""
+    """A local Ray, started by the library itself, for the tests of one file.
+
+    Not for the whole run: a driver ends when its Ray does, and some tests begin and kill others.
+    """
     from raypipe.engine import cluster
 
     with cluster.session(cpus=4):
