@@ -23,7 +23,8 @@ demo: $(STAMPS)/demo ## install what is needed and run the whole loop on a year 
 	$(BIN)/raypipe demo
 
 test: $(STAMPS)/dev browser ## install everything and run the tests (under 20 minutes)
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" tests/unit
+	$(BIN)/python -m pytest -m "not long" tests/e2e tests/faults tests/golden tests/property tests/examples
 
 test-long: $(STAMPS)/dev browser ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m long
