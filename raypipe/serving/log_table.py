@@ -28,6 +28,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, RequestError, SchemaError, TableNotFoundError
 from raypipe.core.uris import check_name
+from raypipe.features.columns import RAW_TYPES
 from raypipe.serving.answers import Scored
 
 if TYPE_CHECKING:
@@ -42,14 +43,6 @@ FIXED: Mapping[str, pl.DataType] = {
     "event_time": pl.Datetime("us"),
     "at": pl.Datetime("us"),
     "score": pl.Float64(),
-}
-_TYPES: Mapping[str, pl.DataType] = {
-    "int64": pl.Int64(),
-    "float64": pl.Float64(),
-    "string": pl.String(),
-    "bool": pl.Boolean(),
-    "datetime": pl.Datetime("us"),
-    "date": pl.Date(),
 }
 
 Schema = Mapping[str, pl.DataType]
@@ -96,7 +89,7 @@ def log_schema(features: Sequence[Feature], present: Schema | None = None) -> Sc
         ConfigError: an input is named like a column of the log.
         SchemaError: the table lacks an input, or has it with another type.
     """
-    inputs = {feature.name: _TYPES[feature.type] for feature in features}
+    inputs = {feature.name: RAW_TYPES[feature.type] for feature in features}
     for name in inputs:
         if name in FIXED:
             raise ConfigError(
