@@ -51,7 +51,7 @@ __all__ = [
 
 _MODULES = {
     "errors": "raypipe.core.errors",
-    "expect": "raypipe.lake.expect",
+    "expect": "raypipe.lake.quality.expect",
     "metrics": "raypipe.models.metrics",
     "transforms": "raypipe.features.transforms",
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-Where = Literal["auto", "local", "ray"]
+RunOn = Literal["auto", "local", "ray"]
 
 _WORTH_STARTING_BYTES = 2 * 1024**3
 """A local Ray takes 6 to 15 s to start: less work than this is done sooner without it."""
@@ -33,7 +33,7 @@ def run_parts(
     fn: Callable[[Part], Result],
     parts: Sequence[Part],
     *,
-    where: Where = "auto",
+    run_on: RunOn = "auto",
     bytes_hint: int = 0,
 ) -> list[Result]:
     """Applies ``fn`` to every part and returns the results in the order of the parts.
@@ -45,18 +45,18 @@ def run_parts(
     Args:
         fn: a function that pickles.
         parts: values that pickle.
-        where: ``"local"`` in this process, ``"ray"`` on the cluster, ``"auto"`` by size.
+        run_on: ``"local"`` in this process, ``"ray"`` on the cluster, ``"auto"`` by size.
         bytes_hint: bytes to be read in all; 0 when not known.
 
     Raises:
-        ConfigError: ``where`` is none of the three.
+        ConfigError: ``run_on`` is none of the three.
         EngineError: Ray could not be reached, or a worker died again and again.
     """
-    if where not in ("auto", "local", "ray"):
-        raise ConfigError("no such place to run", where, "Use auto, local or ray.", "where")
+    if run_on not in ("auto", "local", "ray"):
+        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
     if not parts:
         return []
-    if where == "ray" or (where == "auto" and _worth_ray(len(parts), bytes_hint)):
+    if run_on == "ray" or (run_on == "auto" and _worth_ray(len(parts), bytes_hint)):
         return _on_ray(fn, parts)
     return [fn(part) for part in parts]
 

@@ -1,11 +1,11 @@
 """Delta tables and files below one root: atomic writes, versions, expectations, quarantine."""
 
-from raypipe.lake import expect
-from raypipe.lake.expect import Expectation
-from raypipe.lake.files import Files
 from raypipe.lake.lake import Lake
 from raypipe.lake.outcome import Commit, Outcome, Report
-from raypipe.lake.snapshot import LakePart, Snapshot
+from raypipe.lake.quality import expect
+from raypipe.lake.quality.expect import Expectation
+from raypipe.lake.read.snapshot import LakePart, Snapshot
+from raypipe.lake.storage.files import Files
 from raypipe.lake.table import Table
 
 __all__ = [

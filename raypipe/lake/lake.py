@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.uris import check_name, join, normalize_root
-from raypipe.lake.expect import Expectation, flatten
-from raypipe.lake.files import Files
 from raypipe.lake.outcome import html_table
-from raypipe.lake.store import open_store
+from raypipe.lake.quality.expect import Expectation, flatten
+from raypipe.lake.storage.files import Files
+from raypipe.lake.storage.store import open_store
 from raypipe.lake.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from raypipe.lake.snapshot import Snapshot
+    from raypipe.lake.read.snapshot import Snapshot
 
 
 _FOLDERS = ("demo", "models", "runs")

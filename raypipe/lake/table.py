@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, TableNotFoundError
 from raypipe.core.uris import join
-from raypipe.lake.log import TableLog, our_part
+from raypipe.lake.log.table_log import TableLog, our_part
 from raypipe.lake.outcome import Commit, Report, html_table
-from raypipe.lake.snapshot import Pinned, Snapshot, pin
-from raypipe.lake.writer import QUARANTINE, Ask, Writer, app_id, is_version
+from raypipe.lake.read.snapshot import Pinned, Snapshot, pin
+from raypipe.lake.write.writer import QUARANTINE, Ask, Writer, app_id, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import polars as pl
 
-    from raypipe.engine.parts import Where
-    from raypipe.lake.expect import Expectation
+    from raypipe.engine.parts import RunOn
     from raypipe.lake.lake import Lake
+    from raypipe.lake.quality.expect import Expectation
 
 
 class Table:
@@ -94,7 +94,7 @@ class Table:
         batch_id: str | None = None,
         if_version: int | None = None,
         allow_empty: bool = False,
-        where: Where = "auto",
+        run_on: RunOn = "auto",
         metadata: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Adds rows in one atomic commit.
@@ -109,7 +109,7 @@ class Table:
             if_version: commit only if the newest version is exactly this one; -1: only if there is
                 no table yet.
             allow_empty: a source without a row is no error.
-            where: ``"local"``, ``"ray"``, or ``"auto"`` by size.
+            run_on: ``"local"``, ``"ray"``, or ``"auto"`` by size.
             metadata: JSON to keep with the commit; ``history`` shows it.
 
         Raises:
@@ -121,7 +121,7 @@ class Table:
             CommitConflictError: ``if_version`` does not hold, or others came first many times.
             LakeAccessError: the lake cannot be written.
         """
-        ask = Ask.of("append", batch_id, if_version, allow_empty, where, metadata)
+        ask = Ask.of("append", batch_id, if_version, allow_empty, run_on, metadata)
         return self._writer().write(data, ask)
 
     def overwrite(
@@ -131,24 +131,24 @@ class Table:
         batch_id: str | None = None,
         if_version: int | None = None,
         allow_empty: bool = False,
-        where: Where = "auto",
+        run_on: RunOn = "auto",
         metadata: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Puts rows in the place of all rows that the table has when it commits.
 
         Older versions stay readable. Arguments, guarantees and errors are those of ``append``.
         """
-        ask = Ask.of("overwrite", batch_id, if_version, allow_empty, where, metadata)
+        ask = Ask.of("overwrite", batch_id, if_version, allow_empty, run_on, metadata)
         return self._writer().write(data, ask)
 
-    def check(self, data: object, *, where: Where = "auto") -> Report:
+    def check(self, data: object, *, run_on: RunOn = "auto") -> Report:
         """What ``append`` would come to, without writing anything.
 
         Raises:
             SourceError: the data cannot be read.
             SchemaError: it does not fit the table.
         """
-        return self._writer().check(data, where)
+        return self._writer().check(data, run_on)
 
     def has_batch(self, batch_id: str) -> bool:
         """Whether a batch has been committed."""

@@ -198,7 +198,7 @@ class PredictionLog:
         for attempt in range(_ATTEMPTS):
             try:
                 fault_point("serving:before-log")
-                commit = self._table.append(frame, batch_id=batch_id, where="local")
+                commit = self._table.append(frame, batch_id=batch_id, run_on="local")
             except LakeError:
                 # it may have been committed and only the answer lost: the batch's id tells
                 if attempt == _ATTEMPTS - 1:

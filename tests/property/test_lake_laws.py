@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.lake import Lake
-from raypipe.lake.stats import round_up
+from raypipe.lake.log.stats import round_up
 
 VALUES = {
     "i": st.integers(-(2**63), 2**63 - 1),

@@ -50,7 +50,7 @@ def test_after_ctrl_c_nobody_writes_any_more(
     watcher = threading.Thread(target=_interrupt_when_all_write, args=(files,))
     watcher.start()
     with pytest.raises(KeyboardInterrupt):
-        parts.run_parts(fn, files, where="ray")
+        parts.run_parts(fn, files, run_on="ray")
     watcher.join()
     sizes = [Path(file).stat().st_size for file in files]
     time.sleep(0.5)

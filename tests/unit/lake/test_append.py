@@ -116,7 +116,7 @@ def test_if_version_is_a_compare_and_swap(lake: Lake) -> None:
 def test_a_conflict_at_the_last_moment_leaves_nothing(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raypipe.lake import writer
+    from raypipe.lake.write import writer
 
     table = lake.table("t", expect=[expect.between("a", 1, 2, on_fail="quarantine")])
     table.append(FRAME, batch_id="1")
@@ -139,7 +139,8 @@ def test_a_conflict_at_the_last_moment_leaves_nothing(
 def test_a_conflict_lists_no_folder(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, partition_by: str
 ) -> None:
-    from raypipe.lake import store, writer
+    from raypipe.lake.storage import store
+    from raypipe.lake.write import writer
 
     keys = [partition_by] if partition_by else []
     rule = expect.between("a", 1, 2, on_fail="quarantine")
@@ -177,9 +178,9 @@ def test_ctrl_c_while_a_file_is_written_leaves_nothing(
 
 
 def test_names_of_files_sort_as_their_parts(tmp_path: Path) -> None:
-    from raypipe.lake.prune import OURS
-    from raypipe.lake.sources import resolve
-    from raypipe.lake.write import WriteJob, write_part
+    from raypipe.lake.read.prune import OURS
+    from raypipe.lake.write.fused import WriteJob, write_part
+    from raypipe.lake.write.sources import resolve
 
     job = WriteJob(
         folder=str(tmp_path / "t"),

@@ -9,7 +9,7 @@ import pytest
 
 from raypipe.core.errors import ConfigError, LakeAccessError, SourceNotFoundError
 from raypipe.lake import Lake
-from raypipe.lake.store import Store, _LocalStore, _RemoteStore
+from raypipe.lake.storage.store import Store, _LocalStore, _RemoteStore
 
 
 @pytest.mark.parametrize("kind", ["local", "remote"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raypipe.core.errors import MalformedSourceError, SchemaError, SourceError
 from raypipe.lake import Lake
-from raypipe.lake.readers import _QUOTED_WELL, file_types, read_file
+from raypipe.lake.write.readers import _QUOTED_WELL, file_types, read_file
 
 
 def write(folder: Path, name: str, text: str | bytes) -> str:

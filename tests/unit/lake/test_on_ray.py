@@ -19,25 +19,25 @@ def refuse_two(number: int) -> int:
 
 
 def test_parts_run_here_and_there(ray_session: None) -> None:
-    for where in ("auto", "local", "ray"):
-        assert run_parts(refuse_two, [3, 1, 4], where=where) == [30, 10, 40]
-        assert run_parts(refuse_two, [], where=where) == []
+    for run_on in ("auto", "local", "ray"):
+        assert run_parts(refuse_two, [3, 1, 4], run_on=run_on) == [30, 10, 40]
+        assert run_parts(refuse_two, [], run_on=run_on) == []
         with pytest.raises(ConfigError, match="no twos"):
-            run_parts(refuse_two, [1, 2, 3], where=where)
+            run_parts(refuse_two, [1, 2, 3], run_on=run_on)
     with pytest.raises(ConfigError, match="place"):
-        run_parts(refuse_two, [1], where="moon")  # type: ignore[arg-type]
+        run_parts(refuse_two, [1], run_on="moon")  # type: ignore[arg-type]
 
 
 def test_files_on_ray(ray_session: None, lake_root: str, tmp_path: Path) -> None:
     for k in range(3):
         (tmp_path / f"{k}.csv").write_text(f"a,s\n{k},x\n{k + 10},y\n")
     table = Lake(lake_root).table("t", expect=[expect.between("a", 0, 11, on_fail="quarantine")])
-    done = table.append(str(tmp_path / "*.csv"), batch_id="b", where="ray")
+    done = table.append(str(tmp_path / "*.csv"), batch_id="b", run_on="ray")
     assert (done.rows, done.quarantined) == (5, 1)
     assert table.at().frame()["a"].to_list() == [0, 10, 1, 11, 2]
     (tmp_path / "3.csv").write_text("a,s\n1\n")
     with pytest.raises(MalformedSourceError, match=r"3\.csv, line 2"):
-        table.append(str(tmp_path / "*.csv"), where="ray")
+        table.append(str(tmp_path / "*.csv"), run_on="ray")
     files = [p for p in Path(table.uri).iterdir() if p.suffix == ".parquet"]
     assert len(files) == 3
     assert table.version() == 1

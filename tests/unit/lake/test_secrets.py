@@ -10,7 +10,7 @@ import pytest
 
 from raypipe.core.errors import LakeAccessError
 from raypipe.lake import Lake, expect
-from raypipe.lake.writer import Ask
+from raypipe.lake.write.writer import Ask
 
 SECRET = "hunter2-hunter2"
 KEYS = {"AWS_ACCESS_KEY_ID": f"id-{SECRET}", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -24,7 +24,7 @@ def test_no_object_shows_the_storage_options(lake_root: str) -> None:
     snapshot = table.at()
     part = snapshot.where(pl.col("a") > 0).parts()[0]
     ask = Ask.of("append", None, None, False, "local", None)
-    from raypipe.lake.sources import resolve
+    from raypipe.lake.write.sources import resolve
 
     source, writer = resolve(snapshot), table._writer()
     job = writer._job(ask, source, writer._now())

@@ -17,7 +17,7 @@ from raypipe.core.errors import (
     SourceNotFoundError,
 )
 from raypipe.lake import Lake
-from raypipe.lake.readers import read_file
+from raypipe.lake.write.readers import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path

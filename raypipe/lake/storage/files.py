@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import ConfigError
-from raypipe.lake.store import clean_path, open_store
+from raypipe.lake.storage.store import clean_path, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, SourceError, SourceNotFoundError
 from raypipe.core.scan import Scan, ScanPart
-from raypipe.lake.readers import file_types, format_of, read_file
+from raypipe.lake.write.readers import file_types, format_of, read_file
 
 if TYPE_CHECKING:
     import ray

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 
 from raypipe.core.errors import EmptySourceError, ExpectationError
 from raypipe.core.uris import is_local
-from raypipe.engine.parts import Where, run_parts
-from raypipe.lake.dtypes import merge_types, table_type
+from raypipe.engine.parts import RunOn, run_parts
 from raypipe.lake.outcome import Outcome, Report
-from raypipe.lake.store import open_store
-from raypipe.lake.write import PartResult, WriteJob, WrittenFile, judge, write_part
+from raypipe.lake.schema.dtypes import merge_types, table_type
+from raypipe.lake.storage.store import open_store
+from raypipe.lake.write.fused import PartResult, WriteJob, judge, write_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import polars as pl
 
-    from raypipe.lake.expect import Expectation
-    from raypipe.lake.sources import Source, SourcePart, Types
+    from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.quality.expect import Expectation
+    from raypipe.lake.write.sources import Source, SourcePart, Types
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def _types_of(part: SourcePart) -> Types:
     return part.types()
 
 
-def infer_schema(source: Source, where: Where) -> dict[str, pl.DataType]:
+def infer_schema(source: Source, run_on: RunOn) -> dict[str, pl.DataType]:
     """The schema that a first write gives a table.
 
     Raises:
@@ -71,7 +72,7 @@ def infer_schema(source: Source, where: Where) -> dict[str, pl.DataType]:
         EmptySourceError: nothing tells the columns.
     """
     found = run_parts(
-        _types_of, source.parts, where="ray" if source.on_ray else where, bytes_hint=source.nbytes
+        _types_of, source.parts, run_on="ray" if source.on_ray else run_on, bytes_hint=source.nbytes
     )
     merged: dict[str, pl.DataType] = {}
     first = ""
@@ -91,7 +92,7 @@ def infer_schema(source: Source, where: Where) -> dict[str, pl.DataType]:
     return {name: table_type(dtype, name, first) for name, dtype in merged.items()}
 
 
-def run_job(source: Source, job: WriteJob, where: Where) -> Tally:
+def run_job(source: Source, job: WriteJob, run_on: RunOn) -> Tally:
     """Writes the files of every part.
 
     Raises:
@@ -102,7 +103,7 @@ def run_job(source: Source, job: WriteJob, where: Where) -> Tally:
     results = run_parts(
         partial(write_part, job),
         numbered,
-        where="ray" if source.on_ray else where,
+        run_on="ray" if source.on_ray else run_on,
         bytes_hint=source.nbytes,
     )
     for index, one in enumerate(job.expect):
@@ -132,10 +133,10 @@ def _judge(job: WriteJob, part: SourcePart) -> PartResult:
     )
 
 
-def check_job(source: Source, job: WriteJob, where: Where) -> Report:
+def check_job(source: Source, job: WriteJob, run_on: RunOn) -> Report:
     """Judges every part and writes nothing."""
-    place: Where = "ray" if source.on_ray else where
-    results = run_parts(partial(_judge, job), source.parts, where=place, bytes_hint=source.nbytes)
+    place: RunOn = "ray" if source.on_ray else run_on
+    results = run_parts(partial(_judge, job), source.parts, run_on=place, bytes_hint=source.nbytes)
     return Tally(tuple(results)).report(job.expect)
 
 

@@ -19,20 +19,28 @@ from raypipe.core.errors import (
 )
 from raypipe.core.faults import fault_point
 from raypipe.core.identity import canonical_json
-from raypipe.lake.commit import Change, Committed, Refused, SchemaMoved, commit, version_conflict
-from raypipe.lake.dtypes import check_names
-from raypipe.lake.expect import Expectation, check_types
-from raypipe.lake.job import Tally, check_job, clean_up, infer_schema, run_job
-from raypipe.lake.log import TableLog, our_part, schema_of
+from raypipe.lake.log.commit import (
+    Change,
+    Committed,
+    Refused,
+    SchemaMoved,
+    commit,
+    version_conflict,
+)
+from raypipe.lake.log.table_log import TableLog, our_part, schema_of
 from raypipe.lake.outcome import Commit, Report
-from raypipe.lake.sources import Source, resolve
-from raypipe.lake.store import check_writable
-from raypipe.lake.write import BATCH, REASONS, WriteJob, WrittenFile
+from raypipe.lake.quality.expect import Expectation, check_types
+from raypipe.lake.schema.dtypes import check_names
+from raypipe.lake.storage.store import check_writable
+from raypipe.lake.write.fused import BATCH, REASONS, WriteJob
+from raypipe.lake.write.job import Tally, check_job, clean_up, infer_schema, run_job
+from raypipe.lake.write.sources import Source, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from raypipe.engine.parts import Where
+    from raypipe.engine.parts import RunOn
+    from raypipe.lake.log.written import WrittenFile
 
 QUARANTINE = "__quarantine"
 _SOURCES_NOTED = 100
@@ -49,7 +57,7 @@ class Ask:
     batch_id: str | None
     if_version: int | None
     allow_empty: bool
-    where: Where
+    run_on: RunOn
     metadata: Mapping[str, Any]
     attempt: str
 
@@ -60,7 +68,7 @@ class Ask:
         batch_id: str | None,
         if_version: int | None,
         allow_empty: bool,
-        where: Where,
+        run_on: RunOn,
         metadata: Mapping[str, Any] | None,
     ) -> Ask:
         """A checked request, with a name of its own.
@@ -82,7 +90,7 @@ class Ask:
             batch_id=batch_id,
             if_version=if_version,
             allow_empty=allow_empty,
-            where=where,
+            run_on=run_on,
             metadata=noted,
             attempt=uuid.uuid4().hex,
         )
@@ -137,7 +145,7 @@ class Writer:
         for _ in range(_SCHEMA_TRIES):
             job = self._job(ask, source, now)
             try:
-                tally = run_job(source, job, ask.where)
+                tally = run_job(source, job, ask.run_on)
                 fault_point("lake:after-files")
             except BaseException:
                 clean_up(job)
@@ -148,11 +156,11 @@ class Writer:
                 now = self._now()  # another writer made the table meanwhile: fit its types
         raise CommitConflictError(f"table {self.log.name!r} changes its schema again and again")
 
-    def check(self, data: object, where: Where) -> Report:
+    def check(self, data: object, run_on: RunOn) -> Report:
         """Judges data and writes nothing."""
         source = resolve(data)
-        ask = Ask.of("check", None, None, True, where, None)
-        return check_job(source, self._job(ask, source, self._now()), where)
+        ask = Ask.of("check", None, None, True, run_on, None)
+        return check_job(source, self._job(ask, source, self._now()), run_on)
 
     def _now(self) -> _Now:
         if self.log.version_or_none() is None:
@@ -162,7 +170,7 @@ class Writer:
             return _Now(int(table.version()), schema_of(table), self.partition_by or own)
 
     def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
-        schema = now.schema or self._first_schema(source, ask.where)
+        schema = now.schema or self._first_schema(source, ask.run_on)
         for name in now.partition_by:
             dtype = schema.get(name)
             # Bytes have no text form that every reader takes back to the same bytes.
@@ -188,8 +196,8 @@ class Writer:
             allow_empty=ask.allow_empty,
         )
 
-    def _first_schema(self, source: Source, where: Where) -> dict[str, pl.DataType]:
-        schema = infer_schema(source, where)
+    def _first_schema(self, source: Source, run_on: RunOn) -> dict[str, pl.DataType]:
+        schema = infer_schema(source, run_on)
         check_names(schema, "the data")
         reserved = [name for name in schema if name.casefold() in (REASONS, BATCH)]
         if reserved:

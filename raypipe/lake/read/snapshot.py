@@ -10,10 +10,10 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.expressions import decode, encode
-from raypipe.lake.log import TableLog, schema_of
+from raypipe.lake.log.table_log import TableLog, schema_of
 from raypipe.lake.outcome import html_table
-from raypipe.lake.prune import may_match
-from raypipe.lake.write import locate
+from raypipe.lake.read.prune import may_match
+from raypipe.lake.storage.store import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,43 +9,27 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import polars as pl
 
 from raypipe.core.errors import ConfigError, EmptySourceError, LakeAccessError
-from raypipe.core.uris import is_local, join
-from raypipe.lake.dtypes import conform
-from raypipe.lake.expect import Expectation, Split, apply
-from raypipe.lake.stats import delta_stats
-from raypipe.lake.store import open_store, sync_folder
+from raypipe.core.uris import is_local
+from raypipe.lake.log.stats import delta_stats
+from raypipe.lake.log.written import WrittenFile
+from raypipe.lake.quality.expect import Expectation, Split, apply
+from raypipe.lake.schema.dtypes import conform
+from raypipe.lake.storage.store import open_store, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from raypipe.lake.sources import SourcePart
+    from raypipe.lake.write.sources import SourcePart
 
 REASONS, BATCH = "_reasons", "_batch"
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 _LONGEST_FOLDER = 255  # bytes of one name in a path, on every common file system
 _DIGITS = 8  # of a part's number: the files of one commit are read in the order of their names
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A file that lies in a table's folder and is not in its log yet.
-
-    Attributes:
-        path: relative to the table's folder.
-        size_bytes: its size.
-        stats: Delta's statistics as JSON.
-        partition: values of the partition columns in Delta's text form.
-    """
-
-    path: str
-    size_bytes: int
-    stats: str
-    partition: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,9 +215,3 @@ def _write_local(target: Path, frame: pl.DataFrame) -> int:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     return size
-
-
-def locate(folder: str, path: str) -> str:
-    """Where a file of a table lies, from its path as the log spells it (URL-encoded)."""
-    plain = unquote(path)
-    return str(Path(folder) / plain) if is_local(folder) else join(folder, plain)

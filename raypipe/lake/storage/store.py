@@ -6,9 +6,10 @@ import os
 import uuid
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 from raypipe.core.errors import ConfigError, LakeAccessError, SourceNotFoundError
-from raypipe.core.uris import is_local
+from raypipe.core.uris import is_local, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +42,12 @@ def open_store(root: str, storage_options: Mapping[str, str] | None) -> Store:
     if is_local(root):
         return _LocalStore(root)
     return _RemoteStore(root, storage_options)
+
+
+def locate(folder: str, path: str) -> str:
+    """Where a file of a table lies, from its path as the log spells it (URL-encoded)."""
+    plain = unquote(path)
+    return str(Path(folder) / plain) if is_local(folder) else join(folder, plain)
 
 
 def clean_path(path: str) -> str:

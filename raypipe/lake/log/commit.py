@@ -24,12 +24,12 @@ from raypipe.core.errors import (
     SchemaError,
 )
 from raypipe.core.faults import fault_point
-from raypipe.lake.log import TableLog, our_part, schema_of
+from raypipe.lake.log.table_log import TableLog, our_part, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from raypipe.lake.write import WrittenFile
+    from raypipe.lake.log.written import WrittenFile
 
 _TRIES = 60
 _CHECKPOINT_EVERY = 20  # versions: opening a log of 90 single commits takes 20 ms, of 10 it takes 5

@@ -13,7 +13,7 @@ import polars as pl
 
 from raypipe.core.errors import LakeAccessError, LakeError, TableNotFoundError, VersionNotFoundError
 from raypipe.core.uris import is_local
-from raypipe.lake.store import Store, open_store
+from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

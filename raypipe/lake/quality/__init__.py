@@ -1,0 +1,1 @@
+"""What rows must be, and what happens to those that are not."""

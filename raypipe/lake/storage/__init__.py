@@ -1,0 +1,1 @@
+"""Bytes at paths below the lake's root."""
