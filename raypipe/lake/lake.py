@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.uris import check_name, join, normalize_root
+from raypipe.lake.options import TableOptions
 from raypipe.lake.outcome import html_table
 from raypipe.lake.quality.expect import Expectation, flatten
 from raypipe.lake.storage.files import Files
@@ -89,7 +90,7 @@ class Lake:
             raise ConfigError(
                 "partition_by names columns, each once", columns, None, "partition_by"
             )
-        return Table(self, check_name("table", name), flatten(expect), columns)
+        return Table(self, check_name("table", name), TableOptions(flatten(expect), columns))
 
     def tables(self) -> list[str]:
         """The names of the tables that have been written, quarantine tables too, sorted."""

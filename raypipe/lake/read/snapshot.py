@@ -10,9 +10,9 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.expressions import decode, encode
+from raypipe.lake.log.prune import may_match
 from raypipe.lake.log.table_log import TableLog, schema_of
 from raypipe.lake.outcome import html_table
-from raypipe.lake.read.prune import may_match
 from raypipe.lake.storage.store import locate
 
 if TYPE_CHECKING:

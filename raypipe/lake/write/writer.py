@@ -29,7 +29,7 @@ from raypipe.lake.log.commit import (
 )
 from raypipe.lake.log.table_log import TableLog, our_part, schema_of
 from raypipe.lake.outcome import Commit, Report
-from raypipe.lake.quality.expect import Expectation, check_types
+from raypipe.lake.quality.expect import check_types
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.fused import BATCH, REASONS, WriteJob
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.options import TableOptions
 
 QUARANTINE = "__quarantine"
 _SOURCES_NOTED = 100
@@ -127,8 +128,7 @@ class Writer:
     root: str
     log: TableLog
     quarantine: TableLog
-    expect: tuple[Expectation, ...]
-    partition_by: tuple[str, ...]
+    options: TableOptions
 
     def write(self, data: object, ask: Ask) -> Commit:
         """Does what is asked, once."""
@@ -164,10 +164,10 @@ class Writer:
 
     def _now(self) -> _Now:
         if self.log.version_or_none() is None:
-            return _Now(-1, None, self.partition_by)
+            return _Now(-1, None, self.options.partition_by)
         with self.log.newest() as table:
             own = tuple(table.metadata().partition_columns)
-            return _Now(int(table.version()), schema_of(table), self.partition_by or own)
+            return _Now(int(table.version()), schema_of(table), self.options.partition_by or own)
 
     def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
         schema = now.schema or self._first_schema(source, ask.run_on)
@@ -182,13 +182,13 @@ class Writer:
                     "Use a column of whole numbers, strings, dates, times or booleans.",
                     name,
                 )
-        check_types(self.expect, schema, f"table {self.log.name!r}")
+        check_types(self.options.expect, schema, f"table {self.log.name!r}")
         return WriteJob(
             folder=self.log.uri,
             quarantine_folder=self.quarantine.uri,
             storage_options=self.log.options,
             schema=schema,
-            expect=self.expect,
+            expect=self.options.expect,
             attempt=ask.attempt,
             batch=ask.batch,
             quarantine_prefix=ask.quarantine_prefix,
@@ -217,7 +217,7 @@ class Writer:
             remove="all" if ask.kind == "overwrite" else None,
             app_id=ask.app_id,
             if_version=ask.if_version,
-            noted=self._noted(ask, tally.report(self.expect), source),
+            noted=self._noted(ask, tally.report(self.options.expect), source),
             attempt=ask.attempt,
             points="lake",
         )

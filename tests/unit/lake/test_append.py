@@ -178,7 +178,7 @@ def test_ctrl_c_while_a_file_is_written_leaves_nothing(
 
 
 def test_names_of_files_sort_as_their_parts(tmp_path: Path) -> None:
-    from raypipe.lake.read.prune import OURS
+    from raypipe.lake.log.prune import OURS
     from raypipe.lake.write.fused import WriteJob, write_part
     from raypipe.lake.write.sources import resolve
 
