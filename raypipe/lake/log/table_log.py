@@ -152,7 +152,9 @@ class TableLog:
         try:
             table = self._open(version)
         except Missing:
-            raise self.not_found() from None
+            if version is None:
+                raise self.not_found() from None
+            raise self.no_version(version, newest) from None  # its log entries were cleaned away
         except DeltaError as error:
             if version is None or self.commit_info(version) is not None:
                 raise LakeError("the table's log cannot be read", f"{self.uri}: {error}") from error
