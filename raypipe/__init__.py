@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from raypipe.core import errors
     from raypipe.core.errors import RaypipeError
     from raypipe.features import FittedRecipe, Recipe, point_in_time, transforms
-    from raypipe.lake import Commit, Lake, Snapshot, Table, expect
+    from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect
     from raypipe.models import metrics
     from raypipe.monitoring import Alert, Monitor
     from raypipe.registry import Gate, ModelVersion, Registry
@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Alert",
+    "Column",
     "Commit",
     "FittedRecipe",
     "Gate",
@@ -57,6 +58,7 @@ _MODULES = {
 }
 _HOMES = {
     "Alert": "raypipe.monitoring",
+    "Column": "raypipe.lake",
     "Commit": "raypipe.lake",
     "FittedRecipe": "raypipe.features",
     "Gate": "raypipe.registry",

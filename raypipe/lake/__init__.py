@@ -5,10 +5,12 @@ from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality import expect
 from raypipe.lake.quality.expect import Expectation
 from raypipe.lake.read.snapshot import LakePart, Snapshot
+from raypipe.lake.schema.spec import Column, TableSpec
 from raypipe.lake.storage.files import Files
 from raypipe.lake.table import Table
 
 __all__ = [
+    "Column",
     "Commit",
     "Expectation",
     "Files",
@@ -18,5 +20,6 @@ __all__ = [
     "Report",
     "Snapshot",
     "Table",
+    "TableSpec",
     "expect",
 ]

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.uris import check_name, join, normalize_root
-from raypipe.lake.options import TableOptions
+from raypipe.lake.options import (
+    Evolve,
+    TableOptions,
+    checked_evolve,
+    checked_names,
+    checked_properties,
+    checked_schema,
+)
 from raypipe.lake.outcome import html_table
 from raypipe.lake.quality.expect import Expectation, flatten
 from raypipe.lake.storage.files import Files
@@ -17,7 +24,10 @@ from raypipe.lake.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import polars as pl
+
     from raypipe.lake.read.snapshot import Snapshot
+    from raypipe.lake.schema.spec import Column
 
 
 _FOLDERS = ("demo", "models", "runs")
@@ -65,6 +75,11 @@ class Lake:
         *,
         expect: Sequence[Expectation | Sequence[Expectation]] = (),
         partition_by: str | Sequence[str] = (),
+        schema: Mapping[str, pl.DataType | type[pl.DataType] | Column] | None = None,
+        evolve: Evolve = "fail",
+        pii: Mapping[str, Any] | None = None,
+        sort_by: str | Sequence[str] = (),
+        properties: Mapping[str, object] | None = None,
     ) -> Table:
         """A table by name; nothing is written before the first append.
 
@@ -74,9 +89,17 @@ class Lake:
             expect: expectations (see ``raypipe.lake.expect``) that every write through this object
                 is judged by.
             partition_by: columns by whose values files are kept apart, from the first write on.
+            schema: the columns by name, as polars types or ``Column``; without it the table takes
+                the columns of its first write.
+            evolve: what happens to columns that the table does not have: ``"fail"``; ``"add"``, and
+                they join the table in the same commit; ``"quarantine"``, and their rows go there.
+            pii: columns with personal data, and how they are masked before they are written.
+            sort_by: columns by which the rows of each file are sorted, from the first write on.
+            properties: Delta table properties that the table is made with, such as
+                ``{"delta.enableChangeDataFeed": True}``.
 
         Raises:
-            ConfigError: the name, an expectation or ``partition_by`` is not usable.
+            ConfigError: the name, or one of the other arguments, is not usable.
         """
         if name in _FOLDERS:
             raise ConfigError(
@@ -85,12 +108,16 @@ class Lake:
                 f"Name the table otherwise than {', '.join(_FOLDERS)}.",
                 "name",
             )
-        columns = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
-        if len(set(columns)) < len(columns) or not all(isinstance(c, str) for c in columns):
-            raise ConfigError(
-                "partition_by names columns, each once", columns, None, "partition_by"
-            )
-        return Table(self, check_name("table", name), TableOptions(flatten(expect), columns))
+        options = TableOptions(
+            expect=flatten(expect),
+            partition_by=checked_names("partition_by", partition_by),
+            schema=checked_schema(schema),
+            evolve=checked_evolve(evolve),
+            pii=None if pii is None else dict(pii),
+            sort_by=checked_names("sort_by", sort_by),
+            properties=checked_properties(properties),
+        )
+        return Table(self, check_name("table", name), options)
 
     def tables(self) -> list[str]:
         """The names of the tables that have been written, quarantine tables too, sorted."""

@@ -24,7 +24,8 @@ from raypipe.core.errors import (
     SchemaError,
 )
 from raypipe.core.faults import fault_point
-from raypipe.lake.log.table_log import TableLog, our_part, schema_of
+from raypipe.lake.log.table_log import TableLog, our_part
+from raypipe.lake.schema.spec import TableSpec, delta_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from raypipe.lake.log.written import WrittenFile
 
 _TRIES = 60
-_CHECKPOINT_EVERY = 20  # versions: opening a log of 90 single commits takes 20 ms, of 10 it takes 5
 _STUCK_TRIES = 5
 _LONGEST_WAIT_S = 0.5
 _ADD, _MANY = "append", "all"
@@ -44,8 +44,8 @@ class Change:
 
     Attributes:
         files: files to add, which lie in the table's folder already.
-        schema: the columns and types that they have.
-        partition_by: the partition columns, when the table is made by this commit.
+        spec: what the writer saw of the table and wrote them for, or, when the table is made by
+            this commit, what it is to be.
         remove: ``"all"`` files, those whose names start with a prefix, or None.
         app_id: the transaction this change is; the same one never happens twice.
         replaces: a second change with the same ``app_id`` takes the place of the first, as long as
@@ -57,8 +57,7 @@ class Change:
     """
 
     files: tuple[WrittenFile, ...]
-    schema: Mapping[str, pl.DataType]
-    partition_by: tuple[str, ...] = ()
+    spec: TableSpec
     remove: str | None = None
     app_id: str | None = None
     replaces: bool = False
@@ -187,10 +186,11 @@ def _create(log: TableLog, change: Change) -> None:
     try:
         DeltaTable.create(
             log.uri,
-            delta_schema(change.schema),
+            delta_schema(change.spec),
             mode="error",
-            partition_by=list(change.partition_by) or None,
-            configuration={"delta.checkpointInterval": str(_CHECKPOINT_EVERY)},
+            partition_by=list(change.spec.partition_by) or None,
+            configuration=dict(change.spec.properties),
+            raise_if_key_not_exists=False,
             storage_options=log.options,
             # With retries, who makes the table second would make it again as version 1, with his
             # schema in the place of the first one's.
@@ -208,14 +208,6 @@ def _create(log: TableLog, change: Change) -> None:
             raise version_conflict(log, -1, found) from None
 
 
-def delta_schema(schema: Mapping[str, pl.DataType]) -> Any:
-    """The schema as deltalake wants it; without string views, which other readers refuse."""
-    from deltalake import Schema
-
-    empty = pl.DataFrame(schema=dict(schema))
-    return Schema.from_arrow(empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
-
-
 def _applied(log: TableLog, table: Any, change: Change) -> Committed | None:
     if change.app_id is None or change.replaces:
         return None
@@ -227,13 +219,13 @@ def _applied(log: TableLog, table: Any, change: Change) -> Committed | None:
 
 
 def _validate(log: TableLog, table: Any, change: Change) -> None:
-    if schema_of(table) != dict(change.schema):
+    if log.spec(table).types != change.spec.types:
         raise SchemaMoved
     metadata = table.metadata()
-    if change.partition_by != tuple(metadata.partition_columns):
+    if change.spec.partition_by != tuple(metadata.partition_columns):
         raise SchemaError(
             f"table {log.name!r} is partitioned otherwise",
-            f"{list(change.partition_by)}, but the table has {metadata.partition_columns}",
+            f"{list(change.spec.partition_by)}, but the table has {metadata.partition_columns}",
             "Leave partition_by out, or name the table's own.",
             "partition_by",
         )
@@ -306,7 +298,7 @@ def _try(
             actions,
             _ADD,
             table.schema(),
-            list(change.partition_by) or None,
+            list(change.spec.partition_by) or None,
             commit_properties=CommitProperties(
                 max_commit_retries=0, app_transactions=mark, custom_metadata={"raypipe": noted}
             ),

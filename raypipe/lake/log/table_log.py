@@ -13,6 +13,7 @@ import polars as pl
 
 from raypipe.core.errors import LakeAccessError, LakeError, TableNotFoundError, VersionNotFoundError
 from raypipe.core.uris import is_local
+from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -222,6 +223,11 @@ class TableLog:
                 "Rewrite it without that feature with the engine that made it.",
             )
 
+    @staticmethod
+    def spec(table: Any) -> TableSpec:
+        """What an open ``DeltaTable`` is: columns, partitions, properties."""
+        return spec_of(table)
+
     def commit_info(self, version: int) -> dict[str, Any] | None:
         """What the commit of a version says of itself; None when its log file was cleaned away."""
         store: Store = open_store(self.uri, self.options)
@@ -244,12 +250,3 @@ def our_part(info: Mapping[str, Any] | None) -> dict[str, Any]:
     """What raypipe itself noted in a commit; empty for a commit of another engine."""
     noted = (info or {}).get(_META)
     return dict(noted) if isinstance(noted, dict) else {}
-
-
-def schema_of(table: Any) -> dict[str, pl.DataType]:
-    """Columns and polars types of an open table."""
-    import pyarrow as pa
-
-    empty = pl.from_arrow(pa.schema(table.schema().to_arrow()).empty_table())
-    assert isinstance(empty, pl.DataFrame)
-    return dict(empty.schema)

@@ -11,8 +11,8 @@ import polars as pl
 from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.expressions import decode, encode
 from raypipe.lake.log.prune import may_match
-from raypipe.lake.log.table_log import TableLog, schema_of
 from raypipe.lake.outcome import html_table
+from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.store import locate
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import ray
 
     from raypipe.lake.lake import Lake
+    from raypipe.lake.log.table_log import TableLog
 
 _CASTS = pl.ScanCastOptions(
     datetime_cast=["nanosecond-downcast", "convert-timezone"], integer_cast="upcast"
@@ -34,16 +35,24 @@ class Pinned:
 
     Attributes:
         version: the version.
-        schema: columns and types, in order.
-        partition_by: the partition columns.
+        spec: columns, partitions and properties.
         files: one row for each file with its statistics, in the order in which they are read:
             that of their commits, then that of their paths.
     """
 
     version: int
-    schema: Mapping[str, pl.DataType]
-    partition_by: tuple[str, ...]
+    spec: TableSpec
     files: pl.DataFrame
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """Columns and types, in order."""
+        return self.spec.types
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        """The partition columns."""
+        return self.spec.partition_by
 
 
 def pin(log: TableLog, version: int | None) -> Pinned:
@@ -61,12 +70,7 @@ def pin(log: TableLog, version: int | None) -> Pinned:
 
 def _pinned(log: TableLog, table: Any) -> Pinned:
     files = _with_counts(log, pl.DataFrame(table.get_add_actions(flatten=True)))
-    return Pinned(
-        int(table.version()),
-        schema_of(table),
-        tuple(table.metadata().partition_columns),
-        files.sort("modification_time", "path"),
-    )
+    return Pinned(int(table.version()), spec_of(table), files.sort("modification_time", "path"))
 
 
 def _with_counts(log: TableLog, files: pl.DataFrame) -> pl.DataFrame:

@@ -24,6 +24,7 @@ from raypipe.lake.storage.store import open_store, sync_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.sources import SourcePart
 
 REASONS, BATCH = "_reasons", "_batch"
@@ -40,26 +41,34 @@ class WriteJob:
         folder: the table's folder or URI.
         quarantine_folder: the same of its quarantine table.
         storage_options: of the object store; a secret, so no ``repr`` shows them.
-        schema: the table's columns and types.
+        spec: the table's columns, partitions and properties.
         expect: the expectations.
         attempt: unique to this attempt, so that two writers never touch each other's files, and
             the same for a part that runs twice, so that it replaces its own.
         batch: the value of ``_batch`` in quarantined rows.
         quarantine_prefix: how names of this batch's quarantine files start.
-        partition_by: the partition columns.
         allow_empty: whether a part without a row is fine.
     """
 
     folder: str
     quarantine_folder: str
     storage_options: Mapping[str, str] | None = field(repr=False)
-    schema: Mapping[str, pl.DataType]
+    spec: TableSpec
     expect: tuple[Expectation, ...]
     attempt: str
     batch: str
     quarantine_prefix: str
-    partition_by: tuple[str, ...]
     allow_empty: bool
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The table's columns and types."""
+        return self.spec.types
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        """The partition columns."""
+        return self.spec.partition_by
 
 
 @dataclass(frozen=True, slots=True)

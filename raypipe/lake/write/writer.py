@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -27,7 +27,8 @@ from raypipe.lake.log.commit import (
     commit,
     version_conflict,
 )
-from raypipe.lake.log.table_log import TableLog, our_part, schema_of
+from raypipe.lake.log.table_log import TableLog, our_part
+from raypipe.lake.options import TableOptions
 from raypipe.lake.outcome import Commit, Report
 from raypipe.lake.quality.expect import check_types
 from raypipe.lake.schema.dtypes import check_names
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
-    from raypipe.lake.options import TableOptions
+    from raypipe.lake.schema.spec import TableSpec
 
 QUARANTINE = "__quarantine"
 _SOURCES_NOTED = 100
@@ -117,7 +118,7 @@ class _Now:
     """The table as a write finds it."""
 
     version: int
-    schema: dict[str, pl.DataType] | None
+    spec: TableSpec | None
     partition_by: tuple[str, ...]
 
 
@@ -134,7 +135,7 @@ class Writer:
         """Does what is asked, once."""
         check_writable(self.root)
         now = self._now()
-        if now.schema is not None and ask.app_id is not None:
+        if now.spec is not None and ask.app_id is not None:
             applied = self.log.transaction(ask.app_id)
             if applied is not None:
                 noted = our_part(self.log.commit_info(applied))
@@ -166,11 +167,13 @@ class Writer:
         if self.log.version_or_none() is None:
             return _Now(-1, None, self.options.partition_by)
         with self.log.newest() as table:
-            own = tuple(table.metadata().partition_columns)
-            return _Now(int(table.version()), schema_of(table), self.options.partition_by or own)
+            spec = self.log.spec(table)
+            wanted = self.options.partition_by or spec.partition_by
+            return _Now(int(table.version()), spec, wanted)
 
     def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
-        schema = now.schema or self._first_schema(source, ask.run_on)
+        spec = now.spec or self._first_spec(source, ask.run_on)
+        schema = spec.types
         for name in now.partition_by:
             dtype = schema.get(name)
             # Bytes have no text form that every reader takes back to the same bytes.
@@ -187,16 +190,18 @@ class Writer:
             folder=self.log.uri,
             quarantine_folder=self.quarantine.uri,
             storage_options=self.log.options,
-            schema=schema,
+            spec=replace(spec, partition_by=now.partition_by),
             expect=self.options.expect,
             attempt=ask.attempt,
             batch=ask.batch,
             quarantine_prefix=ask.quarantine_prefix,
-            partition_by=now.partition_by,
             allow_empty=ask.allow_empty,
         )
 
-    def _first_schema(self, source: Source, run_on: RunOn) -> dict[str, pl.DataType]:
+    def _first_spec(self, source: Source, run_on: RunOn) -> TableSpec:
+        declared = self.options.schema
+        if declared is not None:
+            return self.options.first_spec({n: one.dtype for n, one in declared.items()})
         schema = infer_schema(source, run_on)
         check_names(schema, "the data")
         reserved = [name for name in schema if name.casefold() in (REASONS, BATCH)]
@@ -207,13 +212,12 @@ class Writer:
                 "Rename it.",
                 reserved[0],
             )
-        return schema
+        return self.options.first_spec(schema)
 
     def _commit(self, ask: Ask, job: WriteJob, tally: Tally, source: Source) -> Commit:
         change = Change(
             files=tally.files,
-            schema=job.schema,
-            partition_by=job.partition_by,
+            spec=job.spec,
             remove="all" if ask.kind == "overwrite" else None,
             app_id=ask.app_id,
             if_version=ask.if_version,
@@ -268,7 +272,9 @@ class Writer:
     ) -> None:
         change = Change(
             files=files,
-            schema={**job.schema, REASONS: pl.List(pl.String), BATCH: pl.String()},
+            spec=TableOptions().first_spec(
+                {**job.schema, REASONS: pl.List(pl.String()), BATCH: pl.String()}
+            ),
             remove=remove,
             app_id=ask.app_id,
             replaces=True,

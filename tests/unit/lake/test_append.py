@@ -22,7 +22,7 @@ from raypipe.core.errors import (
     TableNotFoundError,
     VersionNotFoundError,
 )
-from raypipe.lake import Lake, expect
+from raypipe.lake import Lake, TableSpec, expect
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"], "at": [datetime(2013, 1, 1)] * 3})
 
@@ -186,12 +186,11 @@ def test_names_of_files_sort_as_their_parts(tmp_path: Path) -> None:
         folder=str(tmp_path / "t"),
         quarantine_folder=str(tmp_path / "q"),
         storage_options=None,
-        schema={"a": pl.Int64()},
+        spec=TableSpec.of_types({"a": pl.Int64()}),
         expect=(),
         attempt="0" * 32,
         batch="b",
         quarantine_prefix="batch-",
-        partition_by=(),
         allow_empty=False,
     )
     part = resolve(pl.DataFrame({"a": [1]})).parts[0]
