@@ -6,12 +6,13 @@ STAMPS  := $(VENV)/.stamps
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	&& { echo $$p; break; }; done)
-BENCHES := $(patsubst benchmarks/%.py,bench-%,$(wildcard benchmarks/*.py))
+BENCHES := $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)))
+PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas
 CHROMES := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-long check format browser clean $(BENCHES)
+.PHONY: help venv demo test test-long check format browser peers clean $(BENCHES)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,13 @@ browser: ## install headless Chromium, which one test needs
 	else \
 		apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
 	fi
+
+peers: .venvs/peers/.made ## install what some benchmarks compare with, in a venv of its own
+
+.venvs/peers/.made: | $(STAMPS)/venv
+	$(PYTHON) -m venv .venvs/peers
+	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
 
 clean: ## remove .venv, caches and what the demo wrote
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache raypipe-demo
