@@ -55,7 +55,7 @@ browser: ## install headless Chromium, which one test needs
 
 peers: .venvs/peers/.made ## install what some benchmarks compare with, in a venv of its own
 
-.venvs/peers/.made: | $(STAMPS)/venv
+.venvs/peers/.made:
 	$(PYTHON) -m venv .venvs/peers
 	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@touch $@
