@@ -8,6 +8,8 @@ from raypipe.lake.read.snapshot import LakePart, Snapshot
 from raypipe.lake.schema.spec import Column, TableSpec
 from raypipe.lake.storage.files import Files
 from raypipe.lake.table import Table
+from raypipe.lake.upkeep.pin_state import Pin
+from raypipe.lake.upkeep.pins import Lease
 
 __all__ = [
     "Column",
@@ -16,7 +18,9 @@ __all__ = [
     "Files",
     "Lake",
     "LakePart",
+    "Lease",
     "Outcome",
+    "Pin",
     "Report",
     "Snapshot",
     "Table",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.uris import check_name, join, normalize_root
+from raypipe.lake.lake_pins import LakePins
 from raypipe.lake.options import (
     Evolve,
     TableOptions,
@@ -20,6 +21,7 @@ from raypipe.lake.quality.expect import Expectation, flatten
 from raypipe.lake.storage.files import Files
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.table import Table
+from raypipe.lake.upkeep.pins import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
     from raypipe.lake.schema.spec import Column
 
 
-_FOLDERS = ("demo", "models", "runs")
-"""Where raypipe keeps files of its own; a table lies in a folder of its name beside them."""
+_FOLDERS = ("demo", "models", "runs", PINS)
+"""Where raypipe keeps what is its own; a table lies in a folder of its name beside them."""
 
 
-class Lake:
+class Lake(LakePins):
     """A root URI with Delta tables and files. Making one touches nothing.
 
     Args:
@@ -84,8 +86,8 @@ class Lake:
         """A table by name; nothing is written before the first append.
 
         Args:
-            name: a letter, then letters, digits or underscores; not ``demo``, ``models`` or
-                ``runs``.
+            name: a letter, then letters, digits or underscores; not ``demo``, ``models``, ``pins``
+                or ``runs``.
             expect: expectations (see ``raypipe.lake.expect``) that every write through this object
                 is judged by.
             partition_by: columns by whose values files are kept apart, from the first write on.
@@ -122,7 +124,8 @@ class Lake:
     def tables(self) -> list[str]:
         """The names of the tables that have been written, quarantine tables too, sorted."""
         store = open_store(self._root, self._options)
-        return [name for name in store.folders() if store.exists(f"{name}/_delta_log")]
+        names = (name for name in store.folders() if name not in _FOLDERS)
+        return [name for name in names if store.exists(f"{name}/_delta_log")]
 
     def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
         """The rows that ``Snapshot.identity()`` names.

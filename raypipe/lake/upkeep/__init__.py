@@ -1,0 +1,1 @@
+"""Keeping a table in shape: fewer and larger files, and none that nobody needs."""
