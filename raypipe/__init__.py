@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from raypipe.core import errors
     from raypipe.core.errors import RaypipeError
     from raypipe.features import FittedRecipe, Recipe, point_in_time, transforms
-    from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect
+    from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect, masks
     from raypipe.models import metrics
     from raypipe.monitoring import Alert, Monitor
     from raypipe.registry import Gate, ModelVersion, Registry
@@ -44,6 +44,7 @@ __all__ = [
     "XGBoost",
     "errors",
     "expect",
+    "masks",
     "metrics",
     "point_in_time",
     "reproduce",
@@ -53,6 +54,7 @@ __all__ = [
 _MODULES = {
     "errors": "raypipe.core.errors",
     "expect": "raypipe.lake.quality.expect",
+    "masks": "raypipe.lake.quality.masks",
     "metrics": "raypipe.models.metrics",
     "transforms": "raypipe.features.transforms",
 }

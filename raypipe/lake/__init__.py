@@ -2,7 +2,7 @@
 
 from raypipe.lake.lake import Lake
 from raypipe.lake.outcome import Commit, Outcome, Report
-from raypipe.lake.quality import expect
+from raypipe.lake.quality import expect, masks
 from raypipe.lake.quality.expect import Expectation
 from raypipe.lake.read.snapshot import LakePart, Snapshot
 from raypipe.lake.schema.spec import Column, TableSpec
@@ -26,4 +26,5 @@ __all__ = [
     "Table",
     "TableSpec",
     "expect",
+    "masks",
 ]

@@ -18,6 +18,7 @@ from raypipe.lake.options import (
 )
 from raypipe.lake.outcome import html_table
 from raypipe.lake.quality.expect import Expectation, flatten
+from raypipe.lake.quality.tags import checked_pii
 from raypipe.lake.storage.files import Files
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.table import Table
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from raypipe.lake.quality.masks import Mask
     from raypipe.lake.read.snapshot import Snapshot
     from raypipe.lake.schema.spec import Column
 
@@ -79,7 +81,7 @@ class Lake(LakePins):
         partition_by: str | Sequence[str] = (),
         schema: Mapping[str, pl.DataType | type[pl.DataType] | Column] | None = None,
         evolve: Evolve = "fail",
-        pii: Mapping[str, Any] | None = None,
+        pii: Mapping[str, Mask] | None = None,
         sort_by: str | Sequence[str] = (),
         properties: Mapping[str, object] | None = None,
     ) -> Table:
@@ -115,7 +117,7 @@ class Lake(LakePins):
             partition_by=checked_names("partition_by", partition_by),
             schema=checked_schema(schema),
             evolve=checked_evolve(evolve),
-            pii=None if pii is None else dict(pii),
+            pii=checked_pii(pii),
             sort_by=checked_names("sort_by", sort_by),
             properties=checked_properties(properties),
         )

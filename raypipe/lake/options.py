@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from raypipe.core.errors import ConfigError
 from raypipe.lake.schema.spec import SORT_BY, Column, TableSpec, sort_property
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from raypipe.lake.quality.expect import Expectation
+    from raypipe.lake.quality.masks import Mask
 
 Evolve = Literal["fail", "add", "quarantine"]
 
@@ -51,7 +52,7 @@ class TableOptions:
     partition_by: tuple[str, ...] = ()
     schema: Mapping[str, Column] | None = None
     evolve: Evolve = "fail"
-    pii: Mapping[str, Any] | None = None
+    pii: Mapping[str, Mask] | None = None
     sort_by: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 

@@ -219,7 +219,9 @@ def _applied(log: TableLog, table: Any, change: Change) -> Committed | None:
 
 
 def _validate(log: TableLog, table: Any, change: Change) -> None:
-    if log.spec(table).types != change.spec.types:
+    now = log.spec(table)
+    # Who wrote under another mask than the table's must write again, with that one.
+    if now.types != change.spec.types or now.tags != change.spec.tags:
         raise SchemaMoved
     metadata = table.metadata()
     if change.spec.partition_by != tuple(metadata.partition_columns):

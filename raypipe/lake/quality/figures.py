@@ -21,6 +21,10 @@ Now = Callable[[], datetime]
 _WHOLE = ("fail", "warn")
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class FigureRule(Rule):
     """A figure of the rows that a write keeps, between two bounds.
@@ -38,7 +42,7 @@ class FigureRule(Rule):
     low: Any = None
     high: Any = None
     change: float | None = None
-    now: Now = field(default=lambda: datetime.now(UTC), compare=False, repr=False)
+    now: Now = field(default=_utc_now, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         why = ": it judges the batch as a whole, and no row of it"
@@ -207,9 +211,7 @@ def _merged(left: ColumnMeasure | None, right: ColumnMeasure | None) -> ColumnMe
 
 def measured_columns(rules: Sequence[Rule]) -> tuple[str, ...]:
     """The columns that parts must measure for these rules."""
-    return tuple(
-        dict.fromkeys(c for r in rules if isinstance(r, FigureRule) for c in r.columns)
-    )
+    return tuple(dict.fromkeys(c for r in rules if isinstance(r, FigureRule) for c in r.columns))
 
 
 def measure(frame: pl.DataFrame, columns: Sequence[str]) -> Measures:
@@ -251,12 +253,10 @@ def judge(rule: FigureRule, found: Measures, distinct: int | None, previous: Any
     if value is None or (isinstance(value, float) and math.isnan(value)):
         bound = rule.low is not None or rule.high is not None
         return Judged(None, not bound, "there is no value" if bound else "")
-    for end, beyond, word in (
-        (rule.low, lambda a, b: a < b, "below"),
-        (rule.high, lambda a, b: a > b, "above"),
-    ):
-        if end is not None and beyond(*_comparable(value, end)):
-            return Judged(value, False, f"{value} is {word} {end}")
+    if rule.low is not None and _less(value, rule.low):
+        return Judged(value, False, f"{value} is below {rule.low}")
+    if rule.high is not None and _less(rule.high, value):
+        return Judged(value, False, f"{value} is above {rule.high}")
     if rule.change is not None and previous is not None and _is_number(value):
         allowed = abs(previous) * rule.change
         if abs(value - previous) > allowed:
@@ -281,6 +281,11 @@ def _value(rule: FigureRule, found: Measures, distinct: int | None) -> Any:
         now, newest = _comparable(rule.now(), column.high)
         return (now - newest).total_seconds()
     return column.low if rule.figure == "min" else column.high
+
+
+def _less(left: Any, right: Any) -> bool:
+    one, two = _comparable(left, right)
+    return bool(one < two)
 
 
 def _comparable(left: Any, right: Any) -> tuple[Any, Any]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
 from raypipe.core.errors import ConfigError, SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Mask", "apply", "drop", "generalize", "keyed_hash", "truncate"]
 
@@ -157,7 +159,7 @@ def generalize(step: Step) -> Mask:
         ConfigError: the step is none of these.
     """
     number = isinstance(step, int | float) and not isinstance(step, bool)
-    if step not in _CALENDAR and not (number and 0 < float(step) < float("inf")):
+    if step not in _CALENDAR and not (number and 0 < float(step) < 2**63):
         raise ConfigError(
             "generalize needs a step", step, "Use a number above 0, 'year' or 'month'.", "step"
         )
@@ -241,17 +243,17 @@ def _masked(column: pl.Series, mask: Mask) -> pl.Series:
     if mask.kind == "truncate":
         return column.cast(pl.String).str.head(amount).cast(pl.String)
     if isinstance(amount, str):
-        return column.dt.truncate(_CALENDAR[amount])
+        truncated: pl.Series = column.dt.truncate(_CALENDAR[amount])
+        return truncated
     if column.dtype.is_integer():
         return _rounded_down(column, amount)
-    return ((column.cast(pl.Float64) / amount).floor() * amount).cast(column.dtype)
+    rounded: pl.Series = ((column.cast(pl.Float64) / amount).floor() * amount).cast(column.dtype)
+    return rounded
 
 
 def _rounded_down(column: pl.Series, step: int) -> pl.Series:
     wide = column if isinstance(column.dtype, pl.UInt64) else column.cast(pl.Int64)
     low = int(column.to_frame().select(pl.first().lower_bound()).item())
-    if low + step > 2**63 - 1:
-        return pl.select(pl.when(column.is_not_null()).then(low).cast(column.dtype)).to_series()
     # What would round down to below the type's least value becomes that value.
     lowest = -(-low // step) * step
     floor = pl.lit(low, dtype=wide.dtype)
@@ -273,4 +275,5 @@ def _hashed(column: pl.Series, key: bytes) -> pl.Series:
     different = column.unique()
     if different.len() * 2 > column.len():
         return of(column)
-    return column.replace_strict(different, of(different), return_dtype=pl.String)
+    found: pl.Series = column.replace_strict(different, of(different), return_dtype=pl.String)
+    return found

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SORT_BY = "raypipe.sortBy"
+PII = "raypipe.pii"
 CONSTRAINT = "delta.constraints."
 _TARGET_BYTES = 256 * 2**20
 _UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
@@ -95,6 +96,11 @@ class TableSpec:
     def types(self) -> dict[str, pl.DataType]:
         """The polars types by name, in order."""
         return {name: column.dtype for name, column in self.columns.items()}
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """How columns with personal data are masked, by name; without any key."""
+        return {n: one.metadata[PII] for n, one in self.columns.items() if PII in one.metadata}
 
     @property
     def sort_by(self) -> tuple[str, ...]:

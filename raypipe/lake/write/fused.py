@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +18,9 @@ from raypipe.core.uris import is_local
 from raypipe.lake.log.stats import delta_stats
 from raypipe.lake.log.written import WrittenFile
 from raypipe.lake.quality.expect import Expectation, Split, apply
+from raypipe.lake.quality.masks import Mask, as_text
+from raypipe.lake.quality.masks import apply as masked
+from raypipe.lake.quality.tags import guarded
 from raypipe.lake.schema.dtypes import conform
 from raypipe.lake.storage.store import open_store, sync_folder
 
@@ -48,6 +51,7 @@ class WriteJob:
         batch: the value of ``_batch`` in quarantined rows.
         quarantine_prefix: how names of this batch's quarantine files start.
         allow_empty: whether a part without a row is fine.
+        masks: how columns with personal data are masked, with their keys.
     """
 
     folder: str
@@ -59,6 +63,7 @@ class WriteJob:
     batch: str
     quarantine_prefix: str
     allow_empty: bool
+    masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -86,12 +91,16 @@ class PartResult:
 
 
 def judge(job: WriteJob, part: SourcePart) -> Split:
-    """Reads a part, brings it to the table's types and judges its rows.
+    """Reads a part, brings it to the table's types, judges its rows, and masks what is to be kept.
 
     Raises:
         EmptySourceError: the part has no row, and the job does not allow that.
     """
-    frame = part.read(job.schema)
+    return guarded(job.masks, part.label, lambda: _judge(job, part))
+
+
+def _judge(job: WriteJob, part: SourcePart) -> Split:
+    frame = as_text(part.read(job.schema), job.masks)
     if frame.height == 0:
         if not job.allow_empty:
             raise EmptySourceError(
@@ -99,7 +108,12 @@ def judge(job: WriteJob, part: SourcePart) -> Split:
             )
         # A header alone says nothing of types, and an empty file not even of columns.
         frame = pl.DataFrame(schema=dict(job.schema))
-    return apply(conform(frame, job.schema, part.label), job.expect, part.label)
+    split = apply(conform(frame, job.schema, part.label), job.expect, part.label)
+    return replace(
+        split,
+        kept=masked(split.kept, job.masks),
+        quarantined=masked(split.quarantined, job.masks),
+    )
 
 
 def write_part(job: WriteJob, numbered: tuple[int, SourcePart]) -> PartResult:

@@ -31,6 +31,7 @@ from raypipe.lake.log.table_log import TableLog, our_part
 from raypipe.lake.options import TableOptions
 from raypipe.lake.outcome import Commit, Report
 from raypipe.lake.quality.expect import check_types
+from raypipe.lake.quality.tags import first_masked, guarded, masks_for
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.fused import BATCH, REASONS, WriteJob
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.quality.tags import Masks
     from raypipe.lake.schema.spec import TableSpec
 
 QUARANTINE = "__quarantine"
@@ -172,7 +174,8 @@ class Writer:
             return _Now(int(table.version()), spec, wanted)
 
     def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
-        spec = now.spec or self._first_spec(source, ask.run_on)
+        masks = masks_for(self.options.pii, now.spec, f"table {self.log.name!r}")
+        spec = now.spec or self._first_spec(source, ask.run_on, masks)
         schema = spec.types
         for name in now.partition_by:
             dtype = schema.get(name)
@@ -196,13 +199,15 @@ class Writer:
             batch=ask.batch,
             quarantine_prefix=ask.quarantine_prefix,
             allow_empty=ask.allow_empty,
+            masks=masks,
         )
 
-    def _first_spec(self, source: Source, run_on: RunOn) -> TableSpec:
+    def _first_spec(self, source: Source, run_on: RunOn, masks: Masks) -> TableSpec:
         declared = self.options.schema
         if declared is not None:
-            return self.options.first_spec({n: one.dtype for n, one in declared.items()})
-        schema = infer_schema(source, run_on)
+            types = {n: one.dtype for n, one in declared.items()}
+            return first_masked(self.options.first_spec(types), masks)
+        schema = guarded(masks, "the data", lambda: infer_schema(source, run_on))
         check_names(schema, "the data")
         reserved = [name for name in schema if name.casefold() in (REASONS, BATCH)]
         if reserved:
@@ -212,7 +217,7 @@ class Writer:
                 "Rename it.",
                 reserved[0],
             )
-        return self.options.first_spec(schema)
+        return first_masked(self.options.first_spec(schema), masks)
 
     def _commit(self, ask: Ask, job: WriteJob, tally: Tally, source: Source) -> Commit:
         change = Change(
