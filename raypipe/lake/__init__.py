@@ -4,7 +4,10 @@ from raypipe.lake.lake import Lake
 from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality import expect, masks
 from raypipe.lake.quality.expect import Expectation
-from raypipe.lake.read.snapshot import LakePart, Snapshot
+from raypipe.lake.read.explain import Explanation
+from raypipe.lake.read.facts import ColumnFacts, Description
+from raypipe.lake.read.part import LakePart
+from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.schema.spec import Column, TableSpec
 from raypipe.lake.storage.files import Files
 from raypipe.lake.table import Table
@@ -13,8 +16,11 @@ from raypipe.lake.upkeep.pins import Lease
 
 __all__ = [
     "Column",
+    "ColumnFacts",
     "Commit",
+    "Description",
     "Expectation",
+    "Explanation",
     "Files",
     "Lake",
     "LakePart",

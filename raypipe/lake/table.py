@@ -9,7 +9,8 @@ from raypipe.core.errors import ConfigError
 from raypipe.lake.log.table_log import our_part
 from raypipe.lake.options import TableOptions
 from raypipe.lake.outcome import html_table
-from raypipe.lake.read.snapshot import Snapshot, pin
+from raypipe.lake.read.pin import pin
+from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_writes import TableWrites
 from raypipe.lake.write.writer import QUARANTINE, is_version
 

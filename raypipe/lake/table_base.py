@@ -12,7 +12,7 @@ from raypipe.lake.log.table_log import TableLog
 if TYPE_CHECKING:
     from raypipe.lake.lake import Lake
     from raypipe.lake.options import TableOptions
-    from raypipe.lake.read.snapshot import Pinned
+    from raypipe.lake.read.pin import Pinned
 
 
 class TableBase:

@@ -6,7 +6,8 @@ not understood here, and every statistic that is not there, keeps the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,13 +18,19 @@ from raypipe.expressions import decode
 
 Node = Mapping[str, Any]
 
-OURS = r"(?:^|/)part-[0-9a-f]{32}-\d{5,}\.parquet$"
+DELETED = "deleted"
+"""In the table of files: rows that a deletion vector takes out of a file."""
+
+OURS = r"(?:^|/)part-[0-9a-f]{32}-[0-9a-f-]+\.parquet$"
 """Files written by raypipe: of a float column with NaN they keep no least and greatest value,
 while other engines leave NaN out of them, though polars orders it above every number."""
 
 _TURNED = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge", "eq": "eq"}
 _DENIED = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "is_null": "is_not_null",
            "is_not_null": "is_null", "and": "or", "or": "and"}  # fmt: skip
+_CHECKS: dict[str, Callable[[Any, Any], pl.Expr]] = {
+    "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge, "eq": operator.eq,
+}  # fmt: skip
 _LONG_LIST = 200
 _ROUNDED = timedelta(milliseconds=1)  # other engines cut a time's statistics to milliseconds
 
@@ -78,6 +85,8 @@ class _Pruner:
             return pl.lit(True)
         low, high = ends
         value = decode({"version": 1, "expr": right})
+        if f"partition.{column}" in self.known:
+            return _CHECKS[str(op)](low, value).fill_null(False)  # no comparison holds for null
         if op in ("lt", "le"):
             return _or_unknown(low < value if op == "lt" else low <= value)
         above = high > value if op == "gt" else high >= value
@@ -100,6 +109,9 @@ class _Pruner:
         return pl.any_horizontal(pl.lit(False), *each)
 
     def _nulls(self, node: Node, *, wanted: bool) -> pl.Expr:
+        column = f"partition.{node.get('col')}"
+        if column in self.known:
+            return pl.col(column).is_null() if wanted else pl.col(column).is_not_null()
         column = f"null_count.{node.get('col')}"
         if column not in self.known:
             return pl.lit(True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,157 +9,23 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.expressions import decode, encode
-from raypipe.lake.log.prune import may_match
+from raypipe.lake.log.prune import DELETED, may_match
 from raypipe.lake.outcome import html_table
-from raypipe.lake.schema.spec import TableSpec, spec_of
-from raypipe.lake.storage.store import locate
+from raypipe.lake.read import measure
+from raypipe.lake.read.broken import told
+from raypipe.lake.read.explain import Explanation, columns_of, explain
+from raypipe.lake.read.facts import ColumnFacts, Description
+from raypipe.lake.read.feed import dataset, to_arrow
+from raypipe.lake.read.part import LakePart, place, refuse_unknown, scan, shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import pyarrow as pa
     import ray
 
     from raypipe.lake.lake import Lake
     from raypipe.lake.log.table_log import TableLog
-
-_CASTS = pl.ScanCastOptions(
-    datetime_cast=["nanosecond-downcast", "convert-timezone"], integer_cast="upcast"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """What the log tells of one version.
-
-    Attributes:
-        version: the version.
-        spec: columns, partitions and properties.
-        files: one row for each file with its statistics, in the order in which they are read:
-            that of their commits, then that of their paths.
-    """
-
-    version: int
-    spec: TableSpec
-    files: pl.DataFrame
-
-    @property
-    def schema(self) -> Mapping[str, pl.DataType]:
-        """Columns and types, in order."""
-        return self.spec.types
-
-    @property
-    def partition_by(self) -> tuple[str, ...]:
-        """The partition columns."""
-        return self.spec.partition_by
-
-
-def pin(log: TableLog, version: int | None) -> Pinned:
-    """Reads the log at a version, the newest one by default.
-
-    Raises:
-        TableNotFoundError: there is no table.
-        VersionNotFoundError: the table has no such version.
-    """
-    if version is not None:
-        return _pinned(log, log.open(version))
-    with log.newest() as table:
-        return _pinned(log, table)
-
-
-def _pinned(log: TableLog, table: Any) -> Pinned:
-    files = _with_counts(log, pl.DataFrame(table.get_add_actions(flatten=True)))
-    return Pinned(int(table.version()), spec_of(table), files.sort("modification_time", "path"))
-
-
-def _with_counts(log: TableLog, files: pl.DataFrame) -> pl.DataFrame:
-    """Row counts from the files' footers where another engine left them out of the log."""
-    if "num_records" not in files.columns:
-        files = files.with_columns(pl.lit(None, pl.Int64).alias("num_records"))
-    if files["num_records"].null_count() == 0:
-        return files
-    counts = [
-        count
-        if count is not None
-        else pl.scan_parquet(locate(log.uri, path), storage_options=log.options, glob=False)
-        .select(pl.len())
-        .collect()
-        .item()
-        for path, count in files.select("path", "num_records").iter_rows()
-    ]
-    return files.with_columns(pl.Series("num_records", counts, dtype=pl.Int64))
-
-
-@dataclass(frozen=True, slots=True)
-class LakePart:
-    """One file of a snapshot; pickles, and is read by whoever gets it.
-
-    Attributes:
-        uri: where the file lies.
-        rows: rows in the file, before any filter.
-        nbytes: its size.
-        storage_options: keys for the object store; a secret, so no ``repr`` shows them.
-    """
-
-    uri: str
-    rows: int
-    nbytes: int
-    schema: Mapping[str, pl.DataType]
-    partition: Mapping[str, Any]
-    storage_options: Mapping[str, str] | None = field(repr=False)
-    where: pl.Expr | None
-    columns: tuple[tuple[str, pl.Expr | None], ...] | None
-
-    def lazy(self) -> pl.LazyFrame:
-        """The part as a plain LazyFrame, after filter and selection."""
-        return _shape(_scan([self]), self.where, self.columns)
-
-    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The part's rows after the filter, in the file's order.
-
-        Raises:
-            SchemaError: a column is not there.
-        """
-        frame = self.lazy()
-        if columns is not None:
-            known = [n for n, _ in self.columns] if self.columns is not None else list(self.schema)
-            _refuse_unknown(columns, known)
-            frame = frame.select(columns)
-        return frame.collect()
-
-
-def _scan(parts: Sequence[LakePart]) -> pl.LazyFrame:
-    """Files with the same partition values as one scan, in their order."""
-    first = parts[0]
-    stored = {n: t for n, t in first.schema.items() if n not in first.partition}
-    frame = pl.scan_parquet(
-        [part.uri for part in parts],
-        schema=stored,
-        glob=False,
-        hive_partitioning=False,
-        missing_columns="insert",
-        extra_columns="ignore",
-        cast_options=_CASTS,
-        storage_options=dict(first.storage_options) if first.storage_options else None,
-    )
-    if not first.partition:
-        return frame
-    values = {n: pl.lit(v, dtype=first.schema[n]) for n, v in first.partition.items()}
-    return frame.with_columns(**values).select(list(first.schema))
-
-
-def _shape(
-    frame: pl.LazyFrame,
-    where: pl.Expr | None,
-    columns: tuple[tuple[str, pl.Expr | None], ...] | None,
-) -> pl.LazyFrame:
-    if where is not None:
-        frame = frame.filter(where)
-    if columns is not None:
-        frame = frame.select(
-            pl.col(name) if expr is None else expr.alias(name) for name, expr in columns
-        )
-    return frame
+    from raypipe.lake.read.pin import Pinned
 
 
 class Snapshot:
@@ -206,7 +71,7 @@ class Snapshot:
         if self._columns is None:
             return dict(self._pinned.schema)
         empty = pl.LazyFrame(schema=dict(self._pinned.schema))
-        return dict(_shape(empty, None, self._columns).collect_schema())
+        return dict(shape(empty, None, self._columns).collect_schema())
 
     def where(self, expr: pl.Expr) -> Snapshot:
         """Only the rows for which a row-wise expression is true; filters add up.
@@ -239,7 +104,7 @@ class Snapshot:
         names = [*columns, *computed]
         if not names or len(set(names)) < len(names):
             raise ConfigError("select needs columns, each once", names, None, "columns")
-        _refuse_unknown(columns, list(now))
+        refuse_unknown(columns, list(now))
         for expr in computed.values():
             encode(expr)
             self._check(expr, [n for n, e in now.items() if e is None])
@@ -247,7 +112,7 @@ class Snapshot:
         return Snapshot(self._lake, self._log, self._pinned, self._where, chosen)
 
     def _check(self, expr: pl.Expr, known: Sequence[str] | set[str] | Mapping[str, object]) -> None:
-        _refuse_unknown(expr.meta.root_names(), list(known))
+        refuse_unknown(expr.meta.root_names(), list(known))
         try:
             pl.LazyFrame(schema=dict(self._pinned.schema)).select(expr).collect_schema()
         except pl.exceptions.PolarsError as error:
@@ -263,65 +128,148 @@ class Snapshot:
         return self._parts
 
     @cached_property
-    def _parts(self) -> tuple[LakePart, ...]:
-        files = self._pinned.files
-        if self._where is not None:
-            files = files.filter(may_match(encode(self._where), files, self._pinned.schema))
-        return tuple(self._part(row) for row in files.iter_rows(named=True))
+    def _told(self) -> dict[str, Any] | None:
+        """The filter as data."""
+        return None if self._where is None else encode(self._where)
 
-    def _part(self, row: Mapping[str, Any]) -> LakePart:
+    @cached_property
+    def _kept(self) -> pl.DataFrame:
+        """The log's files that can hold a row of the filter, in the order of the parts."""
+        files = self._pinned.files
+        if self._told is None:
+            return files
+        return files.filter(may_match(self._told, files, self._pinned.schema))
+
+    @cached_property
+    def _parts(self) -> tuple[LakePart, ...]:
+        schema = self._pinned.schema
+        return tuple(self._part(row, schema) for row in self._kept.iter_rows(named=True))
+
+    def _part(self, row: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> LakePart:
         return LakePart(
-            locate(self._log.uri, row["path"]),
-            int(row["num_records"]),
-            int(row["size_bytes"]),
-            self._pinned.schema,
-            {name: row[f"partition.{name}"] for name in self._pinned.partition_by},
-            self._log.options,
-            self._where,
-            self._columns,
+            uri=place(self._log.uri, row["path"]),
+            rows=row["num_records"] - row[DELETED],
+            nbytes=row["size_bytes"],
+            schema=schema,
+            partition={name: row[f"partition.{name}"] for name in self._pinned.partition_by},
+            storage_options=self._log.options,
+            where=self._where,
+            columns=self._columns,
+            table=self.table_name,
+            version=self.version,
+            physical=self._pinned.physical,
+            deleted=self._pinned.deleted.get(row["path"]),
         )
 
     def lazy(self) -> pl.LazyFrame:
-        """The rows as a plain polars LazyFrame, in the order of the parts."""
+        """The rows as a plain polars LazyFrame, in the order of the parts.
+
+        Filters and projections that are added to it reach the files. It knows nothing of the
+        lake any more: a file that is gone when it is collected is an error of polars.
+        """
         parts = self.parts()
         if not parts:
-            return _shape(
-                pl.LazyFrame(schema=dict(self._pinned.schema)), self._where, self._columns
-            )
-        if self._pinned.partition_by:
-            return pl.concat([part.lazy() for part in parts])
-        return _shape(_scan(parts), self._where, self._columns)
+            return shape(pl.LazyFrame(schema=dict(self._pinned.schema)), self._where, self._columns)
+        return shape(scan(parts), self._where, self._columns)
 
     def frame(self) -> pl.DataFrame:
-        """All rows in memory, in the order of the parts."""
-        return self.lazy().collect()
+        """All rows in memory, in the order of the parts.
 
-    def dataset(self) -> ray.data.Dataset:
-        """A plain ``ray.data.Dataset`` with one block for each part; rows are read by its tasks.
-
-        Ray keeps the order of blocks only when its execution option ``preserve_order`` is set.
+        Raises:
+            LakeError: a file is gone, cut short or spoilt; it and the version are named.
         """
+        with told(self.parts()):
+            return self.lazy().collect()
+
+    def dataset(self, target_bytes: int | None = None) -> ray.data.Dataset:
+        """A plain ``ray.data.Dataset``; its tasks read the rows.
+
+        Small files that follow each other are read by one task, a file of twice the target or more
+        by several, each a range of its row groups. Ray keeps the order of blocks only when its
+        execution option ``preserve_order`` is set.
+
+        Args:
+            target_bytes: compressed bytes that one task reads; by default the whole over four
+                tasks a CPU, between 4 and 64 MiB.
+
+        Raises:
+            ConfigError: ``target_bytes`` is not a positive whole number.
+            EngineError: Ray could not be started or joined.
+            LakeError: raised by a task, and so in Ray's ``RayTaskError``: a file is gone, cut
+                short or spoilt.
+        """
+        if self.parts():
+            return dataset(self.parts(), target_bytes)
         import ray
 
         from raypipe.engine.cluster import ensure_ray
 
         ensure_ray()
-        parts = self.parts()
-        if not parts:
-            return ray.data.from_arrow(_arrow(pl.DataFrame(schema=dict(self.schema))))
-
-        def read(batch: Mapping[str, Any]) -> pa.Table:
-            return _arrow(pl.concat([parts[int(number)].read() for number in batch["id"]]))
-
-        # One block a part: with fewer rows than blocks Ray would cut again.
-        numbers = ray.data.range(len(parts), override_num_blocks=len(parts))
-        return numbers.map_batches(read, batch_size=None, batch_format="numpy")
+        return ray.data.from_arrow(to_arrow(pl.DataFrame(schema=dict(self.schema))))
 
     def count(self) -> int:
-        """Rows; without a filter this reads no file."""
-        if self._where is None:
-            return sum(part.rows for part in self.parts())
-        return int(self.lazy().select(pl.len()).collect().item())
+        """Rows. Only files that hold both rows that pass the filter and rows that do not, as far
+        as the log's statistics tell, are read; without a filter none is.
+
+        Raises:
+            LakeError: a file is gone, cut short or spoilt; it and the version are named.
+        """
+        return measure.count(self.parts(), self._kept, self._told)
+
+    def min(self, column: str) -> Any:
+        """The least value of a column, None without any; NaN counts only where all are NaN.
+
+        It comes from the log where that tells it exactly, and the other files are read. A nested
+        or binary column has none.
+
+        Raises:
+            SchemaError: there is no such column.
+            LakeError: a file is gone, cut short or spoilt; it and the version are named.
+        """
+        return self._ends(column)[0]
+
+    def max(self, column: str) -> Any:
+        """The greatest value of a column; as ``min``."""
+        return self._ends(column)[1]
+
+    def _ends(self, column: str) -> tuple[Any, Any]:
+        refuse_unknown([column], list(self.schema))
+        wanted = {column: self.schema[column]}
+        found = measure.measure(self.parts(), self._kept, self._told, wanted, nulls=False)
+        return found.columns[column][1:]
+
+    def describe(self) -> Description:
+        """Rows, missing values, least and greatest of every column.
+
+        Figures that the log tells exactly are taken from there; the files of which it tells less
+        are read once, and ``source`` says how many those were. The log does not tell the ends of
+        decimals, of strings of 32 characters or more, of a float column of ours with NaN, of the
+        floats and timestamps of other engines, and nothing of files with deletion vectors.
+
+        Raises:
+            LakeError: a file is gone, cut short or spoilt; it and the version are named.
+        """
+        found = measure.measure(self.parts(), self._kept, self._told, self.schema)
+        rows = self.count()
+        return Description(
+            rows,
+            tuple(
+                ColumnFacts(name, dtype, rows - nulls, nulls, low, high)
+                for (name, dtype), (nulls, low, high) in zip(
+                    self.schema.items(), found.columns.values(), strict=True
+                )
+            ),
+            found.source(self._pinned.files.height),
+        )
+
+    def explain(self) -> Explanation:
+        """What reading the snapshot takes: files, row groups, bytes and columns, of how many, and
+        how many files each part of the filter rules out. Reads at most footers.
+        """
+        known = self._pinned.schema
+        used = known if self._columns is None else dict(self._columns)
+        names = [n for n in known if n in set(_read_by(used)) | set(columns_of(self._told))]
+        return explain(self.table_name, self._pinned, self.parts(), self._kept, self._told, names)
 
     def identity(self) -> dict[str, Any]:
         """JSON that names these rows for ever; ``Lake.snapshot`` gives the snapshot back."""
@@ -347,7 +295,7 @@ class Snapshot:
         chosen = tuple(
             (str(c["name"]), None if c["expr"] is None else decode(c["expr"])) for c in columns
         )
-        _refuse_unknown([n for n, e in chosen if e is None], list(self._pinned.schema))
+        refuse_unknown([n for n, e in chosen if e is None], list(self._pinned.schema))
         return Snapshot(self._lake, out._log, out._pinned, out._where, chosen)
 
     def _facts(self) -> list[tuple[str, object]]:
@@ -380,13 +328,9 @@ class Snapshot:
         return hash((self._log.uri, self.version))
 
 
-def _arrow(frame: pl.DataFrame) -> pa.Table:
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
-def _refuse_unknown(wanted: Sequence[str], known: Sequence[str]) -> None:
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise SchemaError(
-            f"there is no column {unknown[0]!r}", f"columns {list(known)}", None, unknown[0]
-        )
+def _read_by(chosen: Mapping[str, Any]) -> Iterator[str]:
+    for name, expr in chosen.items():
+        if isinstance(expr, pl.Expr):
+            yield from expr.meta.root_names()
+        else:
+            yield name
