@@ -1,0 +1,98 @@
+"""What the processes of a fault test do: write, upsert, compact, clean up, read.
+
+Each source of rows (``src``) is owned by one writer. At every version a source has either no row,
+or all of its rows in one generation: that is what a reader may see, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import polars as pl
+
+from raypipe.core.errors import CommitConflictError
+from raypipe.lake import Lake, Table, expect
+
+KEYS = 100
+"""Keys from here on are refused."""
+
+RULE = expect.between("k", 0, KEYS - 1, on_fail="quarantine")
+
+
+def table(root: str) -> Table:
+    """The table that all write."""
+    return Lake(root).table("t", expect=[RULE])
+
+
+def rows(src: str, n: int, gen: int = 0, refused: int = 0) -> pl.DataFrame:
+    """The rows of a source in one generation."""
+    keys = [*range(n), *range(KEYS, KEYS + refused)]
+    return pl.DataFrame({"src": src, "k": keys, "gen": gen})
+
+
+def acknowledge(acks: str, what: str) -> None:
+    """Writes down, outside of the lake, that a call returned."""
+    with Path(acks).open("a") as file:
+        file.write(what + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def append(root: str, acks: str, name: str, batches: int, n: int, refused: int) -> None:
+    """Appends batches, each a source of its own."""
+    for batch in range(batches):
+        src = f"{name}{batch}"
+        data = rows(src, n, refused=refused)
+        _patiently(lambda src=src, data=data: table(root).append(data, batch_id=src))
+        acknowledge(acks, src)
+
+
+def _patiently(call: object) -> None:
+    for _ in range(20):
+        try:
+            call()  # type: ignore[operator]
+        except CommitConflictError:
+            continue
+        return
+    raise AssertionError("others came first again and again")
+
+
+def read(root: str, stop: str, sizes: dict[str, int], refused: dict[str, int]) -> None:
+    """Reads versions until it is told to stop; fails when one shows half a batch."""
+    now, seen = table(root), -1
+    gens: dict[str, int] = {}
+    turns = 0
+    while not Path(stop).exists() or turns == 0:
+        if not now.exists:
+            time.sleep(0.005)
+            continue
+        shot = now.at()
+        assert shot.version >= seen, (shot.version, seen)
+        if shot.version > seen:
+            seen = shot.version
+            told = whole(shot.frame(), sizes)
+            for src, gen in told.items():
+                assert gen >= gens.get(src, 0), (src, gen, gens)
+            assert told.keys() >= gens.keys(), (sorted(told), sorted(gens))
+            gens = told
+        bad = now.quarantine()
+        if bad.exists:
+            counts = dict(bad.at().frame().group_by("_batch").len().iter_rows())
+            assert all(count == refused[src] for src, count in counts.items()), counts
+        turns += 1
+        time.sleep(random.uniform(0, 0.02))
+    print(f"read {seen} versions", flush=True)
+
+
+def whole(frame: pl.DataFrame, sizes: dict[str, int]) -> dict[str, int]:
+    """The generation of every source that is there; each must be whole."""
+    facts = frame.group_by("src").agg(
+        pl.len(), pl.col("k").n_unique().alias("keys"),
+        pl.col("gen").n_unique().alias("gens"), pl.col("gen").max().alias("gen"),
+    )  # fmt: skip
+    for src, count, keys, gens, gen in facts.iter_rows():
+        assert (count, keys, gens) == (sizes[src],) * 2 + (1,), (src, count, keys, gens, gen)
+    return dict(facts.select("src", "gen").iter_rows())
