@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from raypipe.core.errors import LakeAccessError, LakeError, TableNotFoundError, VersionNotFoundError
+from raypipe.core.errors import (
+    LakeAccessError,
+    LakeError,
+    SourceNotFoundError,
+    TableNotFoundError,
+    VersionNotFoundError,
+)
 from raypipe.core.uris import is_local
+from raypipe.lake.log.damage import damage_of, refuse_empty
 from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.store import Store, open_store
 
@@ -122,12 +129,13 @@ class TableLog:
         with self._lock:
             table, self._kept = self._kept, None
         if table is not None and self.version() >= table.version():
+            before = int(table.version())
             try:
                 table.update_incremental()
             except Exception:  # noqa: BLE001 - the same failure comes again, with its reason
                 table = self.open()
             else:
-                self._refuse_unreadable(table)
+                self._refuse_unreadable(table, before)
         else:
             table = self.open()
         yield table
@@ -157,8 +165,8 @@ class TableLog:
                 raise self.not_found() from None
             raise self.no_version(version, newest) from None  # its log entries were cleaned away
         except DeltaError as error:
-            if version is None or self.commit_info(version) is not None:
-                raise LakeError("the table's log cannot be read", f"{self.uri}: {error}") from error
+            if version is None or self._entry(version) is not None:
+                raise self._damaged(error) from error
             raise self.no_version(version, newest) from error
         self._refuse_unreadable(table)
         return table
@@ -200,7 +208,17 @@ class TableLog:
                 return int(info["version"])
         raise self.no_version(when.isoformat(), newest)
 
-    def _refuse_unreadable(self, table: Any) -> None:
+    def _damaged(self, error: Exception) -> LakeError:
+        """The error for a log that cannot be read: with the file that is wrong, if one is."""
+        found = damage_of(open_store(self.uri, self.options))
+        what = f"the log of table {self.name!r} cannot be read"
+        if found is None:
+            return LakeError(what, f"{self.uri}: {str(error).splitlines()[0]}")
+        return LakeError(what, f"{self.uri}: {found[0]}", found[1])
+
+    def _refuse_unreadable(self, table: Any, seen: int = -1) -> None:
+        if is_local(self.uri):
+            refuse_empty(self.name, self.uri, seen, int(table.version()))
         protocol = table.protocol()
         features = set(protocol.reader_features or ())
         settings = table.metadata().configuration
@@ -230,16 +248,25 @@ class TableLog:
 
     def commit_info(self, version: int) -> dict[str, Any] | None:
         """What the commit of a version says of itself; None when its log file was cleaned away."""
-        store: Store = open_store(self.uri, self.options)
-        path = f"_delta_log/{version:020d}.json"
-        if not store.exists(path):
+        entry = self._entry(version)
+        if entry is None:
             return None
-        for line in store.get(path).splitlines():
-            action = json.loads(line)
+        try:
+            actions = [json.loads(line) for line in entry.splitlines()]
+        except ValueError as error:
+            raise self._damaged(error) from error
+        for action in actions:
             if "commitInfo" in action:
                 info: dict[str, Any] = action["commitInfo"]
                 return info
         return {}
+
+    def _entry(self, version: int) -> bytes | None:
+        store: Store = open_store(self.uri, self.options)
+        try:
+            return store.get(f"_delta_log/{version:020d}.json")
+        except SourceNotFoundError:
+            return None
 
 
 def _has_deletion_vectors(table: Any) -> bool:
