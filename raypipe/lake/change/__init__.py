@@ -1,1 +1,1 @@
-"""From rows that change to one commit: merge, delete, update, and rows put in the place of others."""
+"""Rows that change, in one commit: merge, delete, update, and rows in the place of others."""

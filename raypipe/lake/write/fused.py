@@ -123,28 +123,46 @@ def write_part(job: WriteJob, numbered: tuple[int, SourcePart]) -> PartResult:
     """
     number, part = numbered
     split = judge(job, part)
+    result = write_refused(job, number, part.label, split)
+    if not split.kept.height or fatal(job, split):
+        return result
+    return replace(result, files=write_rows(job, split.kept, part_name(job, number)))
+
+
+def fatal(job: WriteJob, split: Split) -> bool:
+    """Whether a row breaks an expectation that fails the whole write."""
+    return any(n and e.on_fail == "fail" for n, e in zip(split.broken, job.expect, strict=False))
+
+
+def part_name(job: WriteJob, number: int) -> str:
+    """What the names of a part's files have in common."""
+    return f"{job.attempt}-{number:0{_DIGITS}d}"
+
+
+def write_refused(job: WriteJob, number: int, source: str, split: Split) -> PartResult:
+    """Writes the quarantined rows of a judged part, and counts all of them."""
     quarantined = split.quarantined.height
-    fatal = any(n and e.on_fail == "fail" for n, e in zip(split.broken, job.expect, strict=False))
-    name = f"{job.attempt}-{number:0{_DIGITS}d}"
-    files: tuple[WrittenFile, ...] = ()
     bad: tuple[WrittenFile, ...] = ()
-    if split.kept.height and not fatal:
-        files = tuple(_write(job, job.folder, split.kept, name))
-    if quarantined and not fatal:
+    if quarantined and not fatal(job, split):
         rows = split.quarantined.with_columns(pl.lit(job.batch).alias(BATCH))
-        target = f"{job.quarantine_prefix}{name}.parquet"
+        target = f"{job.quarantine_prefix}{part_name(job, number)}.parquet"
         bad = (_write_file(job, job.quarantine_folder, rows, target, ()),)
     rows_in = split.kept.height + quarantined + split.dropped
     return PartResult(
-        source=part.label,
+        source=source,
         rows_in=rows_in,
         rows=split.kept.height,
         quarantined=quarantined,
         dropped=split.dropped,
         broken=split.broken,
-        files=files,
+        files=(),
         quarantine_files=bad,
     )
+
+
+def write_rows(job: WriteJob, frame: pl.DataFrame, name: str) -> tuple[WrittenFile, ...]:
+    """Writes rows of the table as files ``…part-<name>…``, one or more for each partition."""
+    return tuple(_write(job, job.folder, frame, name))
 
 
 def _write(job: WriteJob, folder: str, frame: pl.DataFrame, name: str) -> Iterator[WrittenFile]:

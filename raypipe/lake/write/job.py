@@ -106,6 +106,15 @@ def run_job(source: Source, job: WriteJob, run_on: RunOn) -> Tally:
         run_on="ray" if source.on_ray else run_on,
         bytes_hint=source.nbytes,
     )
+    return settle(results, job)
+
+
+def settle(results: Sequence[PartResult], job: WriteJob) -> Tally:
+    """All parts together, unless rows broke an expectation that fails the write.
+
+    Raises:
+        ExpectationError: they did.
+    """
     for index, one in enumerate(job.expect):
         counts = [(result.source, result.broken[index]) for result in results]
         total = sum(count for _, count in counts)

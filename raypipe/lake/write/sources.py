@@ -170,6 +170,11 @@ def resolve(data: object) -> Source:
     )
 
 
+def frame_part(frame: pl.DataFrame, label: str) -> SourcePart:
+    """Rows that are here already as one part."""
+    return _FramePart(frame, label)
+
+
 def as_frame(data: object) -> pl.DataFrame:
     """An object with an Arrow stream as a frame."""
     return pl.DataFrame(cast("Any", data))

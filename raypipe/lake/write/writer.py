@@ -116,7 +116,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Now:
+class Now:
     """The table as a write finds it."""
 
     version: int
@@ -136,17 +136,15 @@ class Writer:
     def write(self, data: object, ask: Ask) -> Commit:
         """Does what is asked, once."""
         check_writable(self.root)
-        now = self._now()
-        if now.spec is not None and ask.app_id is not None:
-            applied = self.log.transaction(ask.app_id)
-            if applied is not None:
-                noted = our_part(self.log.commit_info(applied))
-                return self._result(Committed(applied, noted, applied_before=True))
+        now = self.now()
+        before = self.applied(ask) if now.spec is not None else None
+        if before is not None:
+            return before
         if ask.if_version is not None and ask.if_version != now.version:
             raise version_conflict(self.log, ask.if_version, now.version)
         source = resolve(data)
         for _ in range(_SCHEMA_TRIES):
-            job = self._job(ask, source, now)
+            job = self.job(ask, source, now)
             try:
                 tally = run_job(source, job, ask.run_on)
                 fault_point("lake:after-files")
@@ -156,24 +154,38 @@ class Writer:
             try:
                 return self._commit(ask, job, tally, source)
             except SchemaMoved:
-                now = self._now()  # another writer made the table meanwhile: fit its types
+                now = self.now()  # another writer made the table meanwhile: fit its types
         raise CommitConflictError(f"table {self.log.name!r} changes its schema again and again")
+
+    def applied(self, ask: Ask) -> Commit | None:
+        """What the batch came to when it was committed before; None when it was not."""
+        version = None if ask.app_id is None else self.log.transaction(ask.app_id)
+        if version is None:
+            return None
+        noted = our_part(self.log.commit_info(version))
+        return self.result(Committed(version, noted, applied_before=True))
 
     def check(self, data: object, run_on: RunOn) -> Report:
         """Judges data and writes nothing."""
         source = resolve(data)
         ask = Ask.of("check", None, None, True, run_on, None)
-        return check_job(source, self._job(ask, source, self._now()), run_on)
+        return check_job(source, self.job(ask, source, self.now()), run_on)
 
-    def _now(self) -> _Now:
+    def now(self) -> Now:
+        """The table as it is."""
         if self.log.version_or_none() is None:
-            return _Now(-1, None, self.options.partition_by)
+            return Now(-1, None, self.options.partition_by)
         with self.log.newest() as table:
             spec = self.log.spec(table)
             wanted = self.options.partition_by or spec.partition_by
-            return _Now(int(table.version()), spec, wanted)
+            return Now(int(table.version()), spec, wanted)
 
-    def _job(self, ask: Ask, source: Source, now: _Now) -> WriteJob:
+    def job(self, ask: Ask, source: Source, now: Now) -> WriteJob:
+        """What every part of a write needs to know.
+
+        Raises:
+            SchemaError: an expectation or a partition column does not fit the table.
+        """
         masks = masks_for(self.options.pii, now.spec, f"table {self.log.name!r}")
         spec = now.spec or self._first_spec(source, ask.run_on, masks)
         schema = spec.types
@@ -226,7 +238,7 @@ class Writer:
             remove="all" if ask.kind == "overwrite" else None,
             app_id=ask.app_id,
             if_version=ask.if_version,
-            noted=self._noted(ask, tally.report(self.options.expect), source),
+            noted=self.noted(ask, tally.report(self.options.expect), source),
             attempt=ask.attempt,
             points="lake",
         )
@@ -234,11 +246,11 @@ class Writer:
         # writers of one batch either one's may be the ones that count.
         quarantined = False
         try:
-            quarantined = self._commit_quarantine(ask, job, tally)
+            quarantined = self.commit_quarantine(ask, job, tally)
             done = commit(self.log, change)
         except (CommitConflictError, SchemaError, ConfigError, SchemaMoved, Refused) as error:
             # These say for certain that nothing was committed to the table itself.
-            self._withdraw_quarantine(ask, job)
+            self.withdraw_quarantine(ask, job)
             clean_up(job, tally, quarantine=not quarantined)
             if isinstance(error, Refused):
                 raise LakeError(
@@ -247,10 +259,11 @@ class Writer:
             raise
         if done.applied_before:
             clean_up(job, tally, quarantine=not quarantined)
-        return self._result(done)
+        return self.result(done)
 
     @staticmethod
-    def _noted(ask: Ask, report: Report, source: Source) -> dict[str, Any]:
+    def noted(ask: Ask, report: Report, source: Source) -> dict[str, Any]:
+        """What the commit keeps of a write."""
         return {
             "kind": ask.kind,
             "batch_id": ask.batch_id,
@@ -263,7 +276,7 @@ class Writer:
             "sources": [part.label for part in source.parts[:_SOURCES_NOTED]],
         }
 
-    def _commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> bool:
+    def commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> bool:
         """Before the data: what a kill between the two leaves, the retry replaces."""
         stale = ask.app_id is not None and self.quarantine.has_transaction(ask.app_id)
         if not tally.quarantine_files and not stale:
@@ -295,7 +308,8 @@ class Writer:
                 "Move it away; it was made for another table.",
             ) from None
 
-    def _withdraw_quarantine(self, ask: Ask, job: WriteJob) -> None:
+    def withdraw_quarantine(self, ask: Ask, job: WriteJob) -> None:
+        """Takes back the refused rows of a write that was not committed."""
         if self.quarantine.version_or_none() is None:
             return
         try:
@@ -305,7 +319,8 @@ class Writer:
         except (RaypipeError, Refused) as error:
             logger.warning("rows of %r stay in quarantine uncommitted: %s", ask.batch, error)
 
-    def _result(self, done: Committed) -> Commit:
+    def result(self, done: Committed) -> Commit:
+        """A write's figures, as its commit noted them."""
         names = ("rows", "quarantined", "dropped", "rows_in", "warned")
         counts = {name: int(done.noted.get(name, 0)) for name in names}
         return Commit(
