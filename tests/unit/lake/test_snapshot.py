@@ -221,7 +221,7 @@ def test_features_that_would_be_read_wrongly_are_refused(lake: Lake) -> None:
 def test_a_broken_log_is_told(lake: Lake) -> None:
     table = lake.table("t")
     Path(table.uri, "_delta_log", "00000000000000000003.json").write_text("{not json")
-    with pytest.raises(LakeError, match="log of table 't' cannot be read: .*0003.json, line 1"):
+    with pytest.raises(LakeError, match=r"log of table 't' cannot be read: .*0003\.json, line 1"):
         lake.table("t").at()
 
 
