@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import time
 from pathlib import Path
 
 import polars as pl
 
-from raypipe.core.errors import CommitConflictError
+from raypipe.core.errors import CommitConflictError, RaypipeError
 from raypipe.lake import Lake, Table, expect
 
 KEYS = 100
@@ -96,3 +97,15 @@ def whole(frame: pl.DataFrame, sizes: dict[str, int]) -> dict[str, int]:
     for src, count, keys, gens, gen in facts.iter_rows():
         assert (count, keys, gens) == (sizes[src],) * 2 + (1,), (src, count, keys, gens, gen)
     return dict(facts.select("src", "gen").iter_rows())
+
+
+def limited(root: str, size: int, told: str) -> None:
+    """Appends while no file may grow beyond a size; tells the error, or nothing."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    message = ""
+    try:
+        table(root).append(rows("new", 8, refused=3), batch_id="new")
+    except RaypipeError as error:
+        message = str(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    Path(told).write_text(message)

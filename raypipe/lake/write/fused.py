@@ -248,9 +248,10 @@ def _write_local(target: Path, frame: pl.DataFrame) -> int:
             size = os.fstat(file.fileno()).st_size
         temporary.replace(target)
         sync_folder(target.parent)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:  # polars says of a full disk what it is
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise LakeAccessError(
-            f"a file of the table cannot be written ({error.strerror or error})", str(target)
+            f"a file of the table cannot be written ({reason})", str(target)
         ) from error
     finally:  # also on Ctrl-C; gone already when all went well
         with contextlib.suppress(OSError):
