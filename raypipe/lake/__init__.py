@@ -13,11 +13,13 @@ from raypipe.lake.storage.files import Files
 from raypipe.lake.table import Table
 from raypipe.lake.upkeep.pin_state import Pin
 from raypipe.lake.upkeep.pins import Lease
+from raypipe.lake.upkeep.report import Compaction, VacuumReport
 
 __all__ = [
     "Column",
     "ColumnFacts",
     "Commit",
+    "Compaction",
     "Description",
     "Expectation",
     "Explanation",
@@ -31,6 +33,7 @@ __all__ = [
     "Snapshot",
     "Table",
     "TableSpec",
+    "VacuumReport",
     "expect",
     "masks",
 ]

@@ -11,6 +11,7 @@ from raypipe.lake.options import TableOptions
 from raypipe.lake.outcome import html_table
 from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
+from raypipe.lake.table_upkeep import TableUpkeep
 from raypipe.lake.table_writes import TableWrites
 from raypipe.lake.write.writer import QUARANTINE, is_version
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Table(TableWrites):
+class Table(TableWrites, TableUpkeep):
     """A Delta table. Any engine that reads Delta can read it.
 
     A write is one atomic step: a reader sees all of it or nothing, and a write that failed or was
