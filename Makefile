@@ -8,11 +8,12 @@ PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11;
 	&& { echo $$p; break; }; done)
 BENCHES := $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)))
 PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas
+AZURITE := 3
 CHROMES := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-long check format browser peers clean $(BENCHES)
+.PHONY: help venv demo test test-long check format browser peers services clean $(BENCHES)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,11 +24,11 @@ venv: $(STAMPS)/dev ## make .venv and install everything, for work on raypipe
 demo: $(STAMPS)/demo ## install what is needed and run the whole loop on a year of flights
 	$(BIN)/raypipe demo
 
-test: $(STAMPS)/dev browser ## install everything and run the tests (under 20 minutes)
+test: $(STAMPS)/dev browser services ## install everything and run the tests (under 20 minutes)
 	$(BIN)/python -m pytest -m "not long" tests/unit
 	$(BIN)/python -m pytest -m "not long" tests/e2e tests/faults tests/golden tests/property tests/examples
 
-test-long: $(STAMPS)/dev browser ## run the tests that take minutes each
+test-long: $(STAMPS)/dev browser services ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m long
 
 check: $(STAMPS)/dev ## ruff, mypy strict, import contracts
@@ -60,8 +61,16 @@ peers: .venvs/peers/.made ## install what some benchmarks compare with, in a ven
 	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@touch $@
 
+services: $(STAMPS)/dev ## install the servers that tests start: S3 (moto, with pip) and Azure (azurite, with npm)
+	@if [ -f .services/node_modules/azurite/dist/src/blob/main.js ]; then echo "azurite is installed"; \
+	elif command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; then \
+		npm install --prefix .services --no-audit --no-fund --silent azurite@$(AZURITE); \
+	else \
+		echo "npm is not installed: the tests against Azure will be skipped."; \
+	fi
+
 clean: ## remove .venv, caches and what the demo wrote
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache raypipe-demo
+	rm -rf $(VENV) .services build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache raypipe-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/venv:

@@ -12,6 +12,7 @@ from raypipe.core.errors import ConfigError
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _LONGEST = 100
 _LONGEST_MODEL = 70  # its tables are named after it, such as <model>__retrainings
+_BEFORE_HOST = ("abfs", "abfss")  # abfss://container@account.host/…
 _REMOTE = ("s3", "s3a", "az", "azure", "abfs", "abfss", "gs")
 
 
@@ -52,7 +53,8 @@ def normalize_root(root: str | os.PathLike[str]) -> str:
             f"Use a folder or one of: {', '.join(s + '://' for s in _REMOTE)}.",
             "root",
         )
-    if parts.username or parts.password:
+    container = parts.username if parts.scheme in _BEFORE_HOST else None  # not a credential
+    if parts.password or (parts.username and not container):
         raise ConfigError(
             "the lake's URI carries a credential",
             "user information before the host",

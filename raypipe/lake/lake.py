@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
-from raypipe.core.uris import check_name, join, normalize_root
+from raypipe.core.uris import check_name, is_local, join, normalize_root
 from raypipe.lake.lake_pins import LakePins
 from raypipe.lake.options import (
     Evolve,
@@ -20,6 +20,7 @@ from raypipe.lake.outcome import html_table
 from raypipe.lake.quality.expect import Expectation, flatten
 from raypipe.lake.quality.tags import checked_pii
 from raypipe.lake.storage.files import Files
+from raypipe.lake.storage.remote import require_obstore
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.table import Table
 from raypipe.lake.upkeep.pins import PINS
@@ -42,17 +43,22 @@ class Lake(LakePins):
     """A root URI with Delta tables and files. Making one touches nothing.
 
     Args:
-        root: a folder, or ``s3://…``, ``az://…``, ``gs://…``.
-        storage_options: keys for the object store, as deltalake names them; never shown.
+        root: a folder, or ``s3://bucket/…``, ``az://container/…``, ``gs://bucket/…`` (the last is
+            unproven). An object store needs the extra ``raypipe[cloud]``.
+        storage_options: keys for the object store, as deltalake names them; never shown. What is
+            not given is looked for in the environment.
 
     Raises:
         ConfigError: the root cannot be one.
+        MissingPartError: the root is in an object store, and ``raypipe[cloud]`` is not installed.
     """
 
     def __init__(
         self, root: str | os.PathLike[str], storage_options: Mapping[str, str] | None = None
     ) -> None:
         self._root = normalize_root(_checked(root))
+        if not is_local(self._root):
+            require_obstore()
         self._options = dict(storage_options) if storage_options else None
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _READABLE = {"timestampNtz", "deletionVectors", "columnMapping", "vacuumProtocolCheck"}
 _META = "raypipe"
@@ -32,7 +32,8 @@ _META = "raypipe"
 
 class TableLog:
     """One table's log. Cheap to make; finding the newest version of a local table costs
-    microseconds, since only the names after the last one seen are looked for.
+    microseconds, in an object store one listing, since only the names after the last one seen are
+    looked for.
     """
 
     def __init__(self, name: str, uri: str, storage_options: Mapping[str, str] | None) -> None:
@@ -40,7 +41,6 @@ class TableLog:
         self.uri = uri
         self.options = dict(storage_options) if storage_options else None
         self._seen = -1
-        self._light: Any = None
         self._kept: Any = None
         self._lock = threading.Lock()
 
@@ -95,8 +95,7 @@ class TableLog:
                 names = []
             except PermissionError as error:
                 raise self._denied(error) from error
-            found = [int(n[:20]) for n in names if n[:20].isdigit() and n[20:] == ".json"]
-            seen = max(found, default=-1)
+            seen = max(_versions(names), default=-1)
         else:
             while (folder / f"{seen + 1:020d}.json").exists():
                 seen += 1
@@ -104,17 +103,14 @@ class TableLog:
         return seen
 
     def _remote_version(self) -> int:
-        from deltalake.exceptions import TableNotFoundError as Missing
-
-        try:
-            if self._light is None:
-                self._light = self._open(None, without_files=True)
-            else:
-                self._light.update_incremental()
-        except Missing:
-            self._light = None
-            return -1
-        return int(self._light.version())
+        """One listing that starts at the version seen last: no log entry is read."""
+        store = open_store(self.uri, self.options)
+        seen = self._seen
+        found = _versions(store.newer("_delta_log", f"{seen:020d}.json")) if seen >= 0 else []
+        if seen not in found:  # never seen, or cleaned away, or the table was made anew
+            found = _versions(store.newer("_delta_log", ""))
+        self._seen = max(found, default=-1)
+        return self._seen
 
     @contextmanager
     def newest(self) -> Iterator[Any]:
@@ -267,6 +263,10 @@ class TableLog:
             return store.get(f"_delta_log/{version:020d}.json")
         except SourceNotFoundError:
             return None
+
+
+def _versions(names: Iterable[str]) -> list[int]:
+    return [int(n[:20]) for n in names if n[:20].isdigit() and n[20:] == ".json"]
 
 
 def _has_deletion_vectors(table: Any) -> bool:

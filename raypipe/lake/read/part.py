@@ -12,6 +12,7 @@ import polars as pl
 
 from raypipe.core.errors import SchemaError
 from raypipe.lake.read.broken import told
+from raypipe.lake.storage.keys import for_polars
 from raypipe.lake.storage.store import locate
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _scan(parts: Sequence[LakePart], *, hive: bool) -> pl.LazyFrame:
         missing_columns="insert",
         extra_columns="ignore",
         cast_options=_CASTS,
-        storage_options=dict(first.storage_options) if first.storage_options else None,
+        storage_options=for_polars(first.storage_options),
         row_index_name=None if first.deleted is None else _ROW,
     )
     if first.span is not None:

@@ -12,6 +12,7 @@ from raypipe.lake.log.prune import DELETED
 from raypipe.lake.read.broken import damaged
 from raypipe.lake.read.part import place
 from raypipe.lake.schema.spec import TableSpec, spec_of
+from raypipe.lake.storage.keys import for_polars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,7 +131,7 @@ def _with_counts(log: TableLog, version: int, files: pl.DataFrame) -> pl.DataFra
 def _footer_count(log: TableLog, version: int, path: str) -> int:
     uri = place(log.uri, path)
     try:
-        scan = pl.scan_parquet(uri, storage_options=log.options, glob=False)
+        scan = pl.scan_parquet(uri, storage_options=for_polars(log.options), glob=False)
         return int(scan.select(pl.len()).collect().item())
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(log.name, version, uri, error) from error

@@ -1,34 +1,79 @@
-"""Bytes at paths below a root: a local folder, or an object store through Delta's own client."""
+"""Bytes at paths below a root: what the lake needs of a place, and a local folder as one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from raypipe.core.errors import ConfigError, LakeAccessError, SourceNotFoundError
+from raypipe.core.errors import ConfigError
 from raypipe.core.uris import is_local, join
+from raypipe.lake.storage.entry import Entry
+from raypipe.lake.storage.failures import absent, denied
+from raypipe.lake.storage.remote import RemoteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+_COPY_BYTES = 8 * 1024 * 1024
 
 
 class Store(Protocol):
-    """What the lake needs of a place; every path is relative to the root, with slashes."""
+    """What the lake needs of a place; every path is relative to the root, with slashes.
+
+    Every method raises ``LakeAccessError`` when the place cannot be reached, read or written.
+    """
 
     def put(self, path: str, data: bytes) -> None:
-        """Writes the whole file or nothing; a reader never sees a part of it."""
+        """Writes the whole file or nothing; a reader never sees a part of it. One that is there is
+        replaced in one step.
+        """
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Writes the whole file if there is none at this path; of any number of rivals one writes.
+
+        Returns:
+            Whether this call wrote it. In an object store False may also mean that it did, but
+            that the answer was lost on its way: who must know looks at what is there.
+        """
+
+    def upload(self, path: str, source: Path) -> int:
+        """Puts a local file in place like ``put``, at bounded memory; returns its size in bytes.
+        The source stays.
+        """
 
     def get(self, path: str) -> bytes:
-        """The file's bytes."""
+        """The file's bytes.
+
+        Raises:
+            SourceNotFoundError: there is none.
+        """
+
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        """The file's bytes from ``start`` up to ``end``; fewer where it ends before.
+
+        Raises:
+            SourceNotFoundError: there is none.
+        """
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder is there."""
 
     def files(self, prefix: str) -> list[str]:
         """The files below a folder (or the file itself), sorted."""
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """The files below a folder (or the file itself) with size and time, sorted by path. Other
+        than ``files`` it tells of temporary files too.
+        """
+
+    def newer(self, folder: str, name: str) -> list[str]:
+        """The names of the files right in a folder that sort at or after a name, sorted."""
 
     def folders(self) -> list[str]:
         """The names of the folders right below the root, sorted."""
@@ -41,7 +86,7 @@ def open_store(root: str, storage_options: Mapping[str, str] | None) -> Store:
     """The store for a normalised root."""
     if is_local(root):
         return _LocalStore(root)
-    return _RemoteStore(root, storage_options)
+    return RemoteStore(root, storage_options)
 
 
 def locate(folder: str, path: str) -> str:
@@ -83,42 +128,99 @@ class _LocalStore:
         self.root = Path(root)
 
     def put(self, path: str, data: bytes) -> None:
+        with self._finished(path, data) as (temporary, target):
+            temporary.replace(target)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        with self._finished(path, data) as (temporary, target):
+            try:
+                os.link(temporary, target)  # whole from its first moment, and never over another
+            except FileExistsError:
+                return False
+        return True
+
+    def upload(self, path: str, source: Path) -> int:
+        with self._finished(path, source) as (temporary, target):
+            size = temporary.stat().st_size
+            temporary.replace(target)
+        return size
+
+    @contextlib.contextmanager
+    def _finished(self, path: str, data: bytes | Path) -> Iterator[tuple[Path, Path]]:
+        """A temporary file with the data, on disk, beside the place where it is to be."""
         target = self.root / path
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.write(data)
+                if isinstance(data, bytes):
+                    file.write(data)
+                else:
+                    with data.open("rb") as source:
+                        shutil.copyfileobj(source, file, _COPY_BYTES)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
+            yield temporary, target
             sync_folder(target.parent)
         except OSError as error:
-            temporary.unlink(missing_ok=True) if target.parent.is_dir() else None
-            raise _denied(str(target), error) from error
+            raise denied(str(target), error) from error
+        finally:  # also on Ctrl-C
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def get(self, path: str) -> bytes:
         try:
             return (self.root / path).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise _absent(path) from error
+            raise absent(path) from error
         except OSError as error:
-            raise _denied(path, error) from error
+            raise denied(path, error) from error
+
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        try:
+            with (self.root / path).open("rb") as file:
+                file.seek(start)
+                return file.read(max(0, end - start))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise absent(path) from error
+        except OSError as error:
+            raise denied(path, error) from error
 
     def exists(self, path: str) -> bool:
         return (self.root / path).exists()
 
     def files(self, prefix: str) -> list[str]:
+        return [path for path in self._walk(prefix) if not path.endswith(".tmp") or path == prefix]
+
+    def entries(self, prefix: str) -> list[Entry]:
+        out = []
+        for path in self._walk(prefix):
+            try:
+                found = (self.root / path).stat()
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            when = datetime.fromtimestamp(found.st_mtime, UTC).replace(tzinfo=None)
+            out.append(Entry(path, found.st_size, when))
+        return out
+
+    def newer(self, folder: str, name: str) -> list[str]:
+        try:
+            found = [entry.name for entry in os.scandir(self.root / folder) if entry.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise denied(folder, error) from error
+        return sorted(n for n in found if n >= name)
+
+    def _walk(self, prefix: str) -> list[str]:
         top = self.root / prefix
         if top.is_file():
             return [prefix]
-        found = (
+        return sorted(
             Path(folder, name).relative_to(self.root).as_posix()
             for folder, _, names in os.walk(top)
             for name in names
-            if not name.endswith(".tmp")
         )
-        return sorted(found)
 
     def folders(self) -> list[str]:
         if not self.root.is_dir():
@@ -128,83 +230,6 @@ class _LocalStore:
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
             (self.root / path).unlink(missing_ok=True)
-
-
-class _RemoteStore:
-    """An object store. An object appears when its upload is completed, whole."""
-
-    def __init__(self, root: str, storage_options: Mapping[str, str] | None) -> None:
-        self.root = root
-        self._options = dict(storage_options or {})
-        self._opened: Any = None
-
-    def _fs(self) -> Any:
-        if self._opened is None:
-            from deltalake.fs import DeltaStorageHandler
-            from pyarrow.fs import PyFileSystem
-
-            try:
-                handler = DeltaStorageHandler(self.root, self._options or None)
-            except Exception as error:
-                raise _denied(self.root, error) from error
-            self._opened = PyFileSystem(handler)
-        return self._opened
-
-    def _info(self, what: Any) -> list[Any]:
-        """What is known of paths, or of all that a selector finds."""
-        fs = self._fs()
-        try:
-            return list(fs.get_file_info(what))
-        except OSError as error:
-            raise _denied(self.root, error) from error
-
-    def put(self, path: str, data: bytes) -> None:
-        fs = self._fs()
-        try:
-            # Delta's own stream takes bytes only, and pyarrow's wrapper around it hands on buffers.
-            stream = fs.handler._handler.open_output_stream(path, None)
-            stream.write(data)
-            stream.close()
-        except OSError as error:
-            raise _denied(path, error) from error
-
-    def get(self, path: str) -> bytes:
-        fs = self._fs()
-        try:
-            with fs.open_input_file(path) as stream:
-                return bytes(stream.read())
-        except FileNotFoundError as error:
-            raise _absent(path) from error
-        except OSError as error:
-            raise _denied(path, error) from error
-
-    def exists(self, path: str) -> bool:
-        from pyarrow.fs import FileType
-
-        return bool(self._info([path])[0].type != FileType.NotFound)
-
-    def files(self, prefix: str) -> list[str]:
-        from pyarrow.fs import FileSelector, FileType
-
-        here = self._info([prefix])[0] if prefix else None
-        if here is not None and here.type == FileType.File:
-            return [prefix]
-        selector = FileSelector(prefix, recursive=True, allow_not_found=True)
-        return sorted(i.path for i in self._info(selector) if i.is_file)
-
-    def folders(self) -> list[str]:
-        from pyarrow.fs import FileSelector, FileType
-
-        found = self._info(FileSelector("", recursive=False, allow_not_found=True))
-        return sorted(i.base_name for i in found if i.type == FileType.Directory)
-
-    def delete(self, paths: Iterable[str]) -> None:
-        for path in paths:
-            if self.exists(path):
-                try:
-                    self._fs().delete_file(path)
-                except OSError as error:
-                    raise _denied(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -231,18 +256,4 @@ def check_writable(root: str) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise _denied(root, error) from error
-
-
-def _absent(path: str) -> SourceNotFoundError:
-    return SourceNotFoundError("the lake holds no such file", path, None, "path")
-
-
-def _denied(path: str, error: Exception) -> LakeAccessError:
-    reason = getattr(error, "strerror", None) or type(error).__name__
-    return LakeAccessError(
-        f"the lake cannot be reached ({reason})",
-        path,
-        "Check that the place exists, is spelled right, and may be read and written.",
-        "root",
-    )
+        raise denied(root, error) from error

@@ -7,34 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from raypipe.core.errors import ConfigError, LakeAccessError, SourceNotFoundError
+from raypipe.core.errors import ConfigError, LakeAccessError
 from raypipe.lake import Lake
-from raypipe.lake.storage.store import Store, _LocalStore, _RemoteStore
-
-
-@pytest.mark.parametrize("kind", ["local", "remote"])
-def test_both_kinds_of_store_agree(tmp_path: Path, kind: str) -> None:
-    (tmp_path / "r").mkdir()
-    store: Store = (
-        _LocalStore(str(tmp_path / "r"))
-        if kind == "local"
-        else _RemoteStore(f"file://{tmp_path}/r", None)
-    )
-    assert store.files("") == []
-    assert store.files("m") == []
-    store.put("m/1/model.ubj", b"one")
-    store.put("m/1/model.ubj", b"two")
-    store.put("m/2 ä/x", b"")
-    assert store.get("m/1/model.ubj") == b"two"
-    assert store.files("m") == ["m/1/model.ubj", "m/2 ä/x"]
-    assert store.files("m/1/model.ubj") == ["m/1/model.ubj"]
-    assert store.folders() == ["m"]
-    assert store.exists("m/1/model.ubj")
-    assert not store.exists("m/3")
-    with pytest.raises(SourceNotFoundError):
-        store.get("m/3")
-    store.delete(["m/1/model.ubj", "gone"])
-    assert store.files("m") == ["m/2 ä/x"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,274 @@
+"""Bytes in an object store: S3, Azure Blob Storage, Google Cloud Storage (the last is unproven)."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from raypipe.core.errors import LakeAccessError, MissingPartError, RaypipeError
+from raypipe.core.faults import fault_point
+from raypipe.lake.storage.entry import Entry
+from raypipe.lake.storage.failures import absent, denied
+from raypipe.lake.storage.keys import for_obstore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+_CHUNK = 8 * 1024 * 1024
+"""Bytes of one part of a large upload; S3 takes 10,000 parts, so one file may have 78 GiB."""
+_ENVIRONMENT = ("AWS_", "AZURE_", "AZURITE_", "GOOGLE_")
+_UNKNOWN = re.compile(r"Configuration key: '([^']*)'")
+_UNREAL = {"s3a://": "s3://", "azure://": "az://"}
+
+
+class RemoteStore:
+    """An object store. An object appears when its upload is completed, whole.
+
+    S3 (and what speaks its protocol, with conditional puts) and Azure Blob Storage are proven by
+    tests; Google Cloud Storage is reached by configuration only and is unproven.
+
+    Keys are looked for in ``storage_options`` first and then in the environment, under the names
+    that deltalake has. A named AWS profile (``AWS_PROFILE``) is understood by deltalake, not here.
+    A request that fails by the connection or the server (HTTP 5xx) is tried again, by default 10
+    times with growing pauses, at most 3 minutes in all; ``max_retries`` and ``retry_timeout`` in
+    ``storage_options`` change that. Then ``LakeAccessError`` is raised.
+
+    What a killed process leaves of a large upload is invisible, but a bill: give the bucket a rule
+    that removes incomplete multi-part uploads.
+    """
+
+    def __init__(self, root: str, storage_options: Mapping[str, str] | None) -> None:
+        """Touches nothing.
+
+        Raises:
+            MissingPartError: the package ``obstore`` is not installed.
+        """
+        require_obstore()
+        self.root = root
+        self._options = dict(storage_options or {})
+
+    def _store(self) -> Any:
+        # A forked child must not use its parent's connections, and the environment may have
+        # changed: both are in the key.
+        seen = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_ENVIRONMENT)))
+        key = tuple(sorted(self._options.items()))
+        return _opened(self.root, key, seen, os.getpid())
+
+    def put(self, path: str, data: bytes) -> None:
+        """Writes the whole object or nothing; one that is there is replaced."""
+        import obstore
+
+        with _errors(path):
+            obstore.put(self._store(), path, data, use_multipart=False)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Writes the object if there is none, by the store's own conditional put.
+
+        False may also mean that this very call wrote it, the answer was lost and the client tried
+        again: who must know looks at what is there.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with _errors(path):
+            try:
+                obstore.put(self._store(), path, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        return True
+
+    def upload(self, path: str, source: Path) -> int:
+        """Copies a local file to the store and returns its size; memory stays at a few parts.
+
+        A larger one goes up in parts, and a failure on the way takes them back.
+        """
+        import obstore
+
+        fault_point("storage:before-upload")
+        with _errors(path), source.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= _CHUNK:
+                obstore.put(self._store(), path, file.read(), use_multipart=False)
+            else:
+                obstore.put(
+                    self._store(), path, _chunks(file), chunk_size=_CHUNK, max_concurrency=4
+                )
+        fault_point("storage:after-upload")
+        return size
+
+    def get(self, path: str) -> bytes:
+        """The object's bytes."""
+        import obstore
+
+        with _errors(path):
+            return bytes(obstore.get(self._store(), path).bytes())
+
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to ``end``; fewer where the object ends before."""
+        import obstore
+
+        with _errors(path):
+            return bytes(obstore.get_range(self._store(), path, start=start, end=end))
+
+    def exists(self, path: str) -> bool:
+        """Whether an object, or one below a folder of this name, is there."""
+        return self._head(path) is not None or any(self._list(path))
+
+    def files(self, prefix: str) -> list[str]:
+        """The objects below a folder (or the object itself), sorted."""
+        return [entry.path for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """The objects below a folder (or the object itself) with sizes and times, by path."""
+        found = sorted(self._list(prefix), key=lambda entry: entry.path)
+        if found or not prefix:
+            return found
+        alone = self._head(prefix)
+        return [] if alone is None else [alone]
+
+    def newer(self, folder: str, name: str) -> list[str]:
+        """The names in a folder that sort at or after ``name``, sorted; its subfolders are left
+        out. S3 starts its listing there.
+        """
+        # A listing begins after its offset, so it is given a name just before the wanted one.
+        offset = f"{folder}/{name[:-1]}" if name else None
+        skip = len(folder) + 1
+        names = (entry.path[skip:] for entry in self._list(folder, offset))
+        return sorted(n for n in names if n >= name and "/" not in n)
+
+    def folders(self) -> list[str]:
+        """The names of the folders right below the root, sorted."""
+        import obstore
+
+        with _errors(self.root):
+            found = obstore.list_with_delimiter(self._store())
+        return sorted(path.rstrip("/") for path in found["common_prefixes"])
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Removes objects; one that is not there is no error."""
+        import obstore
+
+        wanted = list(paths)
+        if not wanted:
+            return
+        with _errors(self.root):
+            try:
+                obstore.delete(self._store(), wanted)
+            except FileNotFoundError:  # Azure's: the rest may not have been looked at
+                for path in wanted:
+                    try:
+                        obstore.delete(self._store(), path)
+                    except FileNotFoundError:
+                        continue
+
+    def _head(self, path: str) -> Entry | None:
+        import obstore
+
+        with _errors(path):
+            try:
+                return _entry(obstore.head(self._store(), path))
+            except FileNotFoundError:
+                return None
+
+    def _list(self, prefix: str, offset: str | None = None) -> Iterator[Entry]:
+        import obstore
+
+        with _errors(prefix or self.root):
+            pages = obstore.list(self._store(), prefix or None, offset=offset, chunk_size=1000)
+            for page in pages:
+                yield from map(_entry, page)
+
+    def __repr__(self) -> str:
+        return f"RemoteStore({self.root})"
+
+
+class _errors:  # noqa: N801 - reads as a statement
+    """Turns the client's errors into ours; the client's text may hold a signed URL, so the new
+    error does not carry the old one along.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from obstore.exceptions import BaseError
+
+        if isinstance(error, RaypipeError):
+            return
+        if isinstance(error, FileNotFoundError):
+            raise absent(self._path) from None
+        if isinstance(error, BaseError | OSError | ValueError):
+            raise denied(self._path, error) from None
+
+
+def require_obstore() -> None:
+    """Makes sure that object stores can be reached.
+
+    Raises:
+        MissingPartError: the package is not installed.
+    """
+    try:
+        import obstore  # noqa: F401
+    except ImportError:
+        raise MissingPartError(
+            "a lake in an object store needs the package obstore",
+            None,
+            'Install it: pip install "raypipe[cloud]"',
+            "root",
+        ) from None
+
+
+@lru_cache(maxsize=64)
+def _opened(
+    root: str, options: tuple[tuple[str, str], ...], _environment: object, _process: int
+) -> Any:
+    from obstore.exceptions import BaseError, UnknownConfigurationKeyError
+    from obstore.store import from_url
+
+    given = for_obstore(dict(options))
+    known = dict(given.store)
+    url = root
+    for other, real in _UNREAL.items():
+        url = real + url.removeprefix(other) if url.startswith(other) else url
+    while True:
+        try:
+            return from_url(
+                url,
+                config=known,
+                client_options=dict(given.connection),
+                retry_config=dict(given.retries) or None,
+            )
+        except UnknownConfigurationKeyError as error:
+            # An option of deltalake's own, or of another kind of store: the others ignore it too.
+            found = _UNKNOWN.search(str(error))
+            if found is None or known.pop(found[1], None) is None:
+                raise denied(root, error) from None
+        except (BaseError, ValueError, TypeError) as error:
+            raise LakeAccessError(
+                "the object store cannot be opened with these options",
+                f"{root} ({type(error).__name__})",
+                "Check storage_options and the environment.",
+                "storage_options",
+            ) from None
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := _read(file):
+        yield chunk
+        fault_point("storage:mid-upload")
+
+
+def _read(file: BinaryIO) -> bytes:
+    return file.read(_CHUNK)
+
+
+def _entry(found: Mapping[str, Any]) -> Entry:
+    when = found["last_modified"].astimezone(UTC).replace(tzinfo=None)
+    return Entry(str(found["path"]), int(found["size"]), when)
