@@ -27,7 +27,7 @@ def test_no_object_shows_the_storage_options(lake_root: str) -> None:
     from raypipe.lake.write.sources import resolve
 
     source, writer = resolve(snapshot), table._writer()
-    job = writer._job(ask, source, writer._now())
+    job = writer.job(ask, source, writer.now())
     for one in (lake, lake.files, table, table._log, snapshot, part, job, source, writer, ask):
         assert SECRET not in repr(one)
         assert SECRET not in str(one)
