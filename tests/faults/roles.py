@@ -109,3 +109,12 @@ def limited(root: str, size: int, told: str) -> None:
         message = str(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     Path(told).write_text(message)
+
+
+def shifted(root: str, seconds: float, src: str, count: int = 1) -> None:
+    """Appends while the clock of the process is off; several times, to pass a checkpoint."""
+    now, now_ns = time.time, time.time_ns
+    time.time = lambda: now() + seconds
+    time.time_ns = lambda: now_ns() + int(seconds * 1e9)
+    for number in range(count):
+        table(root).append(rows(src, 2), batch_id=src if number == 0 else f"{src}-{number}")
