@@ -1,4 +1,4 @@
-"""Writers whose clocks are an hour behind or a year ahead: order, time travel and batch ids hold."""
+"""Writers whose clocks are off by an hour or a year: order, time travel and batch ids hold."""
 
 from __future__ import annotations
 
