@@ -17,7 +17,7 @@ from raypipe.lake.options import (
     checked_schema,
 )
 from raypipe.lake.outcome import html_table
-from raypipe.lake.quality.expect import Expectation, flatten
+from raypipe.lake.quality.expect import Rule, flatten
 from raypipe.lake.quality.tags import checked_pii
 from raypipe.lake.storage.files import Files
 from raypipe.lake.storage.remote import require_obstore
@@ -83,7 +83,7 @@ class Lake(LakePins):
         self,
         name: str,
         *,
-        expect: Sequence[Expectation | Sequence[Expectation]] = (),
+        expect: Sequence[Rule | Sequence[Rule]] = (),
         partition_by: str | Sequence[str] = (),
         schema: Mapping[str, pl.DataType | type[pl.DataType] | Column] | None = None,
         evolve: Evolve = "fail",

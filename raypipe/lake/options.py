@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from raypipe.lake.quality.expect import Expectation
+    from raypipe.lake.quality.base import Rule
     from raypipe.lake.quality.masks import Mask
 
 Evolve = Literal["fail", "add", "quarantine"]
@@ -48,7 +48,7 @@ class TableOptions:
         properties: Delta table properties that the table is made with.
     """
 
-    expect: tuple[Expectation, ...] = ()
+    expect: tuple[Rule, ...] = ()
     partition_by: tuple[str, ...] = ()
     schema: Mapping[str, Column] | None = None
     evolve: Evolve = "fail"

@@ -1,57 +1,63 @@
 """Expectations: what rows must be, and what happens to those that are not.
 
-All of them hold for a null value, but for ``not_null``.
+Those that look at one row hold for a null value, but for ``not_null``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from numbers import Number
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from raypipe.core.errors import ConfigError, RecipeError, SchemaError
 from raypipe.expressions import encode
+from raypipe.lake.quality.base import OnFail, Rule, built, first_line
+from raypipe.lake.quality.figures import (
+    FigureRule,
+    check_figure,
+    column_stat,
+    freshness,
+    row_count,
+)
+from raypipe.lake.quality.keys import ForeignKeyRule, UniqueRule, check_keys, foreign_key, unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-OnFail = Literal["fail", "drop", "quarantine", "warn"]
-_T = TypeVar("_T")
+    from raypipe.lake.quality.masks import Mask
 
-__all__ = ["Expectation", "OnFail", "between", "in_set", "matches", "not_null", "that"]
+__all__ = [
+    "Expectation",
+    "OnFail",
+    "Rule",
+    "between",
+    "column_stat",
+    "foreign_key",
+    "freshness",
+    "in_set",
+    "matches",
+    "not_null",
+    "row_count",
+    "that",
+    "unique",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """A rule for rows.
+class Expectation(Rule):
+    """A rule that each row keeps or breaks by itself.
 
     Attributes:
-        name: how reports and quarantined rows name it.
         holds: a boolean expression; null counts as true.
-        on_fail: ``"fail"`` commits nothing, ``"drop"`` leaves the rows out, ``"quarantine"`` puts
-            them into the quarantine table with reasons, ``"warn"`` keeps them and logs.
-        columns: the columns it looks at.
         values: what values of the (only) column are compared with; they must be of its kind.
     """
 
-    name: str
     holds: pl.Expr = field(compare=False)
-    on_fail: OnFail = "fail"
-    columns: tuple[str, ...] = ()
     values: tuple[Any, ...] = field(default=(), compare=False)
-
-    def __post_init__(self) -> None:
-        if self.on_fail not in get_args(OnFail):
-            raise ConfigError(
-                f"expectation {self.name!r} has no such on_fail",
-                self.on_fail,
-                f"Use one of {', '.join(get_args(OnFail))}.",
-                "on_fail",
-            )
 
     def broken(self) -> pl.Expr:
         """True where a row breaks the rule; never null."""
@@ -67,7 +73,8 @@ def not_null(*columns: str, on_fail: OnFail = "fail") -> tuple[Expectation, ...]
     if not columns:
         raise ConfigError("not_null names no column", None, "Name one or more.", "columns")
     return tuple(
-        Expectation(f"not_null({c})", pl.col(c).is_not_null(), on_fail, (c,)) for c in columns
+        Expectation(f"not_null({c})", pl.col(c).is_not_null(), on_fail=on_fail, columns=(c,))
+        for c in columns
     )
 
 
@@ -80,10 +87,11 @@ def between(column: str, low: Any, high: Any, on_fail: OnFail = "fail") -> Expec
     if low is None and high is None:
         raise ConfigError("between has no end", (low, high), "Give low, high or both.", "low")
     ends = tuple(end for end in (low, high) if end is not None)
-    if len(ends) == 2 and _built("between", ends, lambda: bool(low > high)):
+    if len(ends) == 2 and built("between", ends, lambda: bool(low > high)):
         raise ConfigError("between can never hold", (low, high), "Give low first.", "low")
-    holds = _built("between", ends, lambda: _within(pl.col(column), low, high))
-    return Expectation(f"between({column}, {low}, {high})", holds, on_fail, (column,), ends)
+    holds = built("between", ends, lambda: _within(pl.col(column), low, high))
+    name = f"between({column}, {low}, {high})"
+    return Expectation(name, holds, ends, on_fail=on_fail, columns=(column,))
 
 
 def _within(value: pl.Expr, low: Any, high: Any) -> pl.Expr:
@@ -98,23 +106,6 @@ def _within(value: pl.Expr, low: Any, high: Any) -> pl.Expr:
     return holds
 
 
-def _built(what: str, values: object, build: Callable[[], _T]) -> _T:
-    """What ``build`` makes of a caller's values; values that polars cannot take are a mistake."""
-    try:
-        return build()
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise ConfigError(
-            f"{what} cannot use these values",
-            f"{values!r}: {_reason(error)}",
-            "Give plain values of one kind.",
-            "values",
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).split("\n", 1)[0]
-
-
 def in_set(column: str, values: Collection[Any], on_fail: OnFail = "fail") -> Expectation:
     """The value is one of ``values``.
 
@@ -125,8 +116,9 @@ def in_set(column: str, values: Collection[Any], on_fail: OnFail = "fail") -> Ex
         raise ConfigError("in_set needs a collection of values", values, None, "values")
     items = sorted(values, key=repr)
     shown = ", ".join(map(repr, items[:5])) + (", …" if len(items) > 5 else "")
-    holds = _built("in_set", shown, lambda: pl.col(column).is_in(items))
-    return Expectation(f"in_set({column}, {shown})", holds, on_fail, (column,), tuple(items))
+    holds = built("in_set", shown, lambda: pl.col(column).is_in(items))
+    name = f"in_set({column}, {shown})"
+    return Expectation(name, holds, tuple(items), on_fail=on_fail, columns=(column,))
 
 
 def matches(column: str, regex: str, on_fail: OnFail = "fail") -> Expectation:
@@ -143,9 +135,8 @@ def matches(column: str, regex: str, on_fail: OnFail = "fail") -> Expectation:
         raise ConfigError(
             "not a regular expression", f"{regex!r}: {reason}", None, "regex"
         ) from None
-    return Expectation(
-        f"matches({column}, {regex})", pl.col(column).str.contains(whole), on_fail, (column,)
-    )
+    holds = pl.col(column).str.contains(whole)
+    return Expectation(f"matches({column}, {regex})", holds, on_fail=on_fail, columns=(column,))
 
 
 def that(expr: pl.Expr, name: str, on_fail: OnFail = "fail") -> Expectation:
@@ -160,21 +151,37 @@ def that(expr: pl.Expr, name: str, on_fail: OnFail = "fail") -> Expectation:
         raise ConfigError(
             f"expectation {name!r} cannot be used: {error.what}", error.got, error.act, "expr"
         ) from None
-    return Expectation(name, expr, on_fail, tuple(expr.meta.root_names()))
+    columns = tuple(expr.meta.root_names())
+    return Expectation(name, expr, on_fail=on_fail, columns=columns)
 
 
-def flatten(expect: Sequence[Expectation | Sequence[Expectation]]) -> tuple[Expectation, ...]:
+def named(expect: Sequence[Rule], masks: Mapping[str, Mask]) -> tuple[Rule, ...]:
+    """The expectations with names that hold no value of a masked column.
+
+    Names stand in logs, reports and quarantined rows; a list of addresses does not belong there.
+    """
+    return tuple(
+        replace(one, name=f"in_set({one.columns[0]}, {len(one.values)} values)")
+        if isinstance(one, Expectation)
+        and masks.keys() & set(one.columns)
+        and one.name.startswith("in_set(")
+        else one
+        for one in expect
+    )
+
+
+def flatten(expect: Sequence[Rule | Sequence[Rule]]) -> tuple[Rule, ...]:
     """Expectations in one tuple, with names made unique.
 
     Raises:
         ConfigError: an item is no expectation, or two have one name.
     """
-    found: list[Expectation] = []
+    found: list[Rule] = []
     for item in expect:
-        found.extend([item] if isinstance(item, Expectation) else item)
+        found.extend([item] if isinstance(item, Rule) else item)
     seen: set[str] = set()
     for one in found:
-        if not isinstance(one, Expectation):
+        if not isinstance(one, Rule):
             raise ConfigError("not an expectation", type(one).__name__, None, "expect")
         if one.name in seen:
             raise ConfigError(
@@ -185,16 +192,26 @@ def flatten(expect: Sequence[Expectation | Sequence[Expectation]]) -> tuple[Expe
 
 
 def check_types(
-    expect: Sequence[Expectation], schema: Mapping[str, pl.DataType], source: str
+    expect: Sequence[Rule],
+    schema: Mapping[str, pl.DataType],
+    source: str,
+    masks: Mapping[str, Mask] | None = None,
 ) -> None:
-    """Every expectation fits the columns' types and tells true or false of a row.
+    """Every expectation fits the columns' types, and one for rows tells true or false of each.
 
     Raises:
         SchemaError: one does not; a rule of another type would sort rows by something else.
+        ConfigError: keys cannot be compared once they are masked.
     """
     empty = pl.DataFrame(schema=dict(schema))
     for one in expect:
         _refuse_missing(one, empty.columns, source)
+        if isinstance(one, FigureRule):
+            check_figure(one, schema, source)
+        if isinstance(one, UniqueRule | ForeignKeyRule):
+            check_keys(one, schema, masks or {}, source)
+        if not isinstance(one, Expectation):
+            continue
         for value in one.values:
             if not _of_kind(schema[one.columns[0]], value):
                 raise SchemaError(
@@ -207,7 +224,7 @@ def check_types(
             found = empty.select(one.holds.alias("holds")).schema["holds"]
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
             raise SchemaError(
-                f"an expectation does not fit {source}", f"{[one.name]}: {_reason(error)}"
+                f"an expectation does not fit {source}", f"{[one.name]}: {first_line(error)}"
             ) from error
         if not isinstance(found, pl.Boolean):
             raise SchemaError(
@@ -229,7 +246,7 @@ def _of_kind(dtype: pl.DataType, value: object) -> bool:
     return isinstance(value, kinds.get(type(dtype), object))
 
 
-def _refuse_missing(one: Expectation, columns: Sequence[str], source: str) -> None:
+def _refuse_missing(one: Rule, columns: Sequence[str], source: str) -> None:
     missing = [c for c in one.columns if c not in columns]
     if missing:
         raise SchemaError(
@@ -267,22 +284,30 @@ def apply(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> Sp
         empty = frame.clear().with_columns(_reasons=pl.lit([], dtype=pl.List(pl.String)))
         return Split(frame, empty, 0, ())
     flags = _flags(frame, expect, source)
+    broken = tuple(int(flags[one.name].sum()) for one in expect)
     hit = {
-        action: [e.name for e in expect if e.on_fail == action] for action in ("quarantine", "drop")
+        action: [e.name for e, n in zip(expect, broken, strict=True) if n and e.on_fail == action]
+        for action in ("quarantine", "drop")
     }
-    reasons = [pl.when(pl.col(name)).then(pl.lit(name)) for name in hit["quarantine"]]
-    judged = flags.with_columns(
-        pl.any_horizontal(pl.lit(False), *hit["quarantine"]).alias("_bad"),
-        pl.any_horizontal(pl.lit(False), *hit["drop"]).alias("_gone"),
-        pl.concat_list(reasons or [pl.lit(None, pl.String)]).list.drop_nulls().alias("_reasons"),
+    if not hit["quarantine"] and not hit["drop"]:
+        return Split(frame, _refused(frame.clear(), flags.clear(), []), 0, broken)
+    judged = flags.select(
+        pl.any_horizontal(pl.lit(False), *hit["quarantine"]).alias("bad"),
+        pl.any_horizontal(pl.lit(False), *hit["drop"]).alias("gone"),
     )
-    bad, gone = judged["_bad"], judged["_gone"]
+    bad, gone = judged["bad"], judged["gone"]
     return Split(
         frame.filter(~(bad | gone)),
-        frame.with_columns(judged["_reasons"]).filter(bad),
+        _refused(frame.filter(bad), flags.filter(bad), hit["quarantine"]),
         int((gone & ~bad).sum()),
-        tuple(int(flags[e.name].sum()) for e in expect),
+        broken,
     )
+
+
+def _refused(rows: pl.DataFrame, flags: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    reasons = [pl.when(pl.col(name)).then(pl.lit(name)) for name in names]
+    found = pl.concat_list(reasons or [pl.lit(None, pl.String)]).list.drop_nulls()
+    return rows.with_columns(flags.select(found.alias("_reasons")).to_series())
 
 
 def _flags(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> pl.DataFrame:
@@ -291,7 +316,7 @@ def _flags(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> p
     try:
         flags = frame.select(one.broken() for one in expect)
     except pl.exceptions.PolarsError as error:
-        got = f"{[one.name for one in expect]}: {_reason(error)}"
+        got = f"{[one.name for one in expect]}: {first_line(error)}"
         raise SchemaError(f"an expectation does not fit {source}", got) from error
     if flags.height != frame.height:
         raise ConfigError("an expectation must look at each row", [e.name for e in expect])
