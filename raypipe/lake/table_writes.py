@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.uris import join
 from raypipe.lake.log.table_log import TableLog
+from raypipe.lake.read.pin import pin
+from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_base import TableBase
 from raypipe.lake.write.writer import QUARANTINE, Ask, Writer, app_id
 
@@ -93,4 +95,9 @@ class TableWrites(TableBase):
             self._log,
             TableLog(refused, join(self._lake.root, refused), self._lake.storage_options),
             self._options,
+            self._rows,
         )
+
+    def _rows(self, name: str) -> Snapshot:
+        log = TableLog(name, join(self._lake.root, name), self._lake.storage_options)
+        return Snapshot(self._lake, log, pin(log, None))

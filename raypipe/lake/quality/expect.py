@@ -306,8 +306,10 @@ def apply(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> Sp
 
 def _refused(rows: pl.DataFrame, flags: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     reasons = [pl.when(pl.col(name)).then(pl.lit(name)) for name in names]
-    found = pl.concat_list(reasons or [pl.lit(None, pl.String)]).list.drop_nulls()
-    return rows.with_columns(flags.select(found.alias("_reasons")).to_series())
+    if not reasons:
+        return rows.with_columns(pl.lit([], dtype=pl.List(pl.String)).alias("_reasons"))
+    found = flags.select(pl.concat_list(reasons).list.drop_nulls().alias("_reasons"))
+    return rows.with_columns(found.to_series())
 
 
 def _flags(frame: pl.DataFrame, expect: Sequence[Expectation], source: str) -> pl.DataFrame:

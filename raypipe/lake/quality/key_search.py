@@ -93,10 +93,12 @@ class Found:
     Attributes:
         rows: the rows.
         bounds: least and greatest key of the batch by column; a column without bounds is missing.
+        read: how many keys the batch has.
     """
 
     rows: Mapping[int, pl.Series]
     bounds: Mapping[str, tuple[Any, Any]]
+    read: int = 0
 
     @property
     def count(self) -> int:
@@ -123,8 +125,10 @@ def repeated(
     """
     found: list[pl.DataFrame] = []
     bounds: dict[str, tuple[Any, Any]] = {}
+    read = 0
     for keys in _passes(files, columns, limit):
         bounds = _wider(bounds, keys, columns)
+        read += keys.height
         if keys.select(columns).n_unique() < keys.height:
             first = pl.struct(columns).is_first_distinct()
             found.append(keys.filter(~first))
@@ -139,7 +143,7 @@ def repeated(
                 keys = keys.join(known, on=[_FILE, _ROW], how="anti")
                 if not keys.height:
                     break
-    return Found(_numbers(found), bounds)
+    return Found(_numbers(found), bounds, read)
 
 
 def missing(
@@ -152,20 +156,22 @@ def missing(
     """Rows whose key no row of the parent has. Arguments are those of ``repeated``."""
     found: list[pl.DataFrame] = []
     bounds: dict[str, tuple[Any, Any]] = {}
+    read = 0
     names = dict(zip(columns, parent_columns, strict=True))
     for keys in _passes(files, columns, limit):
         bounds = _wider(bounds, keys, columns)
+        read += keys.height
         left = keys.select(columns).unique()
         here = _wider({}, keys, columns)
         for part in parent(within({names[c]: ends for c, ends in here.items()})):
             if not left.height:
                 break
-            read = part.read(list(parent_columns))
-            theirs = _fit(read.rename({names[c]: f"_{c}" for c in columns}), left, columns, "_")
+            rows = part.read(list(parent_columns))
+            theirs = _fit(rows.rename({names[c]: f"_{c}" for c in columns}), left, columns, "_")
             left = left.join(theirs, on=list(columns), how="anti")
         if left.height:
             found.append(keys.join(left, on=list(columns), how="semi"))
-    return Found(_numbers(found), bounds)
+    return Found(_numbers(found), bounds, read)
 
 
 def distinct(files: Sequence[NewPart], column: str, limit: int = PASS_BYTES) -> int:
@@ -175,7 +181,7 @@ def distinct(files: Sequence[NewPart], column: str, limit: int = PASS_BYTES) -> 
 
 def within(bounds: Mapping[str, tuple[Any, Any]]) -> pl.Expr | None:
     """A filter that every key of these bounds passes; None when it would keep all."""
-    sides = [pl.col(c).is_between(low, high) for c, (low, high) in bounds.items()]
+    sides = [pl.col(c).is_between(pl.lit(low), pl.lit(high)) for c, (low, high) in bounds.items()]
     return functools.reduce(operator.and_, sides) if sides else None
 
 

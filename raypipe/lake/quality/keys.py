@@ -161,8 +161,7 @@ def check_parent(rule: ForeignKeyRule, schema: Mapping[str, pl.DataType], parent
         alike = want is not None and (
             have == want
             or (have.is_integer() and want.is_integer())
-            or (isinstance(have, pl.Datetime)
-            and isinstance(want, pl.Datetime))
+            or (isinstance(have, pl.Datetime) and isinstance(want, pl.Datetime))
         )
         if not alike:
             raise SchemaError(

@@ -18,6 +18,7 @@ from raypipe.core.uris import is_local
 from raypipe.lake.log.stats import delta_stats
 from raypipe.lake.log.written import WrittenFile
 from raypipe.lake.quality.expect import Expectation, Split, apply
+from raypipe.lake.quality.figures import Measures, measure
 from raypipe.lake.quality.masks import Mask, as_text
 from raypipe.lake.quality.masks import apply as masked
 from raypipe.lake.quality.tags import guarded
@@ -52,6 +53,7 @@ class WriteJob:
         quarantine_prefix: how names of this batch's quarantine files start.
         allow_empty: whether a part without a row is fine.
         masks: how columns with personal data are masked, with their keys.
+        measured: the columns that parts measure for figures of the whole.
     """
 
     folder: str
@@ -64,6 +66,7 @@ class WriteJob:
     quarantine_prefix: str
     allow_empty: bool
     masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
+    measured: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -88,6 +91,7 @@ class PartResult:
     broken: tuple[int, ...]
     files: tuple[WrittenFile, ...]
     quarantine_files: tuple[WrittenFile, ...]
+    measures: Measures = field(default_factory=Measures)
 
 
 def judge(job: WriteJob, part: SourcePart) -> Split:
@@ -146,7 +150,7 @@ def write_refused(job: WriteJob, number: int, source: str, split: Split) -> Part
     if quarantined and not fatal(job, split):
         rows = split.quarantined.with_columns(pl.lit(job.batch).alias(BATCH))
         target = f"{job.quarantine_prefix}{part_name(job, number)}.parquet"
-        bad = (_write_file(job, job.quarantine_folder, rows, target, ()),)
+        bad = (write_file(job, job.quarantine_folder, rows, target, ()),)
     rows_in = split.kept.height + quarantined + split.dropped
     return PartResult(
         source=source,
@@ -157,6 +161,7 @@ def write_refused(job: WriteJob, number: int, source: str, split: Split) -> Part
         broken=split.broken,
         files=(),
         quarantine_files=bad,
+        measures=measure(split.kept, job.measured),
     )
 
 
@@ -167,7 +172,7 @@ def write_rows(job: WriteJob, frame: pl.DataFrame, name: str) -> tuple[WrittenFi
 
 def _write(job: WriteJob, folder: str, frame: pl.DataFrame, name: str) -> Iterator[WrittenFile]:
     if not job.partition_by:
-        yield _write_file(job, folder, frame, f"part-{name}.parquet", ())
+        yield write_file(job, folder, frame, f"part-{name}.parquet", ())
         return
     groups = frame.partition_by(list(job.partition_by), as_dict=True, include_key=False)
     for key, rows in groups.items():
@@ -176,7 +181,7 @@ def _write(job: WriteJob, folder: str, frame: pl.DataFrame, name: str) -> Iterat
             for column, value in zip(job.partition_by, key, strict=True)
         )
         place = "/".join(_folder(column, value) for column, value in values)
-        yield _write_file(job, folder, rows, f"{place}/part-{name}.parquet", values)
+        yield write_file(job, folder, rows, f"{place}/part-{name}.parquet", values)
 
 
 def _folder(column: str, value: str | None) -> str:
@@ -220,13 +225,14 @@ def partition_text(value: Any, dtype: pl.DataType) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _write_file(
+def write_file(
     job: WriteJob,
     folder: str,
     frame: pl.DataFrame,
     path: str,
     partition: tuple[tuple[str, str | None], ...],
 ) -> WrittenFile:
+    """Writes one file of a table's folder, in the place of one of this name."""
     if is_local(folder):
         size = _write_local(Path(folder) / path, frame)
     else:

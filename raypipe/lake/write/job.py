@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,19 @@ from raypipe.core.errors import EmptySourceError, ExpectationError
 from raypipe.core.uris import is_local
 from raypipe.engine.parts import RunOn, run_parts
 from raypipe.lake.outcome import Outcome, Report
+from raypipe.lake.quality.expect import Expectation
+from raypipe.lake.quality.figures import measure
 from raypipe.lake.schema.dtypes import merge_types, table_type
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.write.fused import PartResult, WriteJob, judge, write_part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
     from raypipe.lake.log.written import WrittenFile
-    from raypipe.lake.quality.expect import Expectation
+    from raypipe.lake.quality.base import Rule
     from raypipe.lake.write.sources import Source, SourcePart, Types
 
 logger = logging.getLogger(__name__)
@@ -31,9 +33,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """All parts of a job together."""
+    """All parts of a job together.
+
+    Attributes:
+        results: what each came to.
+        outcomes: of the rules about the whole, by name; those that were not judged are missing.
+    """
 
     results: tuple[PartResult, ...]
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
 
     def _sum(self, name: str) -> int:
         return sum(getattr(result, name) for result in self.results)
@@ -48,15 +56,23 @@ class Tally:
         """The quarantine table's new files."""
         return tuple(file for result in self.results for file in result.quarantine_files)
 
-    def report(self, expect: Sequence[Expectation]) -> Report:
-        """Counts of rows, and of those that broke each expectation."""
-        broken = [sum(r.broken[i] for r in self.results) for i in range(len(expect))]
+    def report(self, rules: Sequence[Rule]) -> Report:
+        """Counts of rows, and what each rule came to, in their order."""
+        rows_in = self._sum("rows_in")
+        counts = zip(*(result.broken for result in self.results), strict=True)
+        found: list[Outcome] = []
+        for rule in rules:
+            if isinstance(rule, Expectation):
+                broken = sum(next(counts, ()))
+                found.append(Outcome(rule.name, rule.on_fail, broken, rows_in))
+            elif rule.name in self.outcomes:
+                found.append(self.outcomes[rule.name])
         return Report(
-            self._sum("rows_in"),
+            rows_in,
             self._sum("rows"),
             self._sum("quarantined"),
             self._sum("dropped"),
-            tuple(Outcome(e.name, e.on_fail, n) for e, n in zip(expect, broken, strict=True)),
+            tuple(found),
         )
 
 
@@ -138,15 +154,24 @@ def _judge(job: WriteJob, part: SourcePart) -> PartResult:
     bad = split.quarantined.height
     rows_in = split.kept.height + bad + split.dropped
     return PartResult(
-        part.label, rows_in, split.kept.height, bad, split.dropped, split.broken, (), ()
+        part.label,
+        rows_in,
+        split.kept.height,
+        bad,
+        split.dropped,
+        split.broken,
+        (),
+        (),
+        measure(split.kept, job.measured),
     )
 
 
-def check_job(source: Source, job: WriteJob, run_on: RunOn) -> Report:
-    """Judges every part and writes nothing."""
+def judge_job(source: Source, job: WriteJob, run_on: RunOn) -> tuple[PartResult, ...]:
+    """Judges every part row by row and writes nothing."""
     place: RunOn = "ray" if source.on_ray else run_on
-    results = run_parts(partial(_judge, job), source.parts, run_on=place, bytes_hint=source.nbytes)
-    return Tally(tuple(results)).report(job.expect)
+    return tuple(
+        run_parts(partial(_judge, job), source.parts, run_on=place, bytes_hint=source.nbytes)
+    )
 
 
 def clean_up(job: WriteJob, tally: Tally | None = None, *, quarantine: bool = True) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import uuid
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -29,20 +30,25 @@ from raypipe.lake.log.commit import (
 )
 from raypipe.lake.log.table_log import TableLog, our_part
 from raypipe.lake.options import TableOptions
-from raypipe.lake.outcome import Commit, Report
-from raypipe.lake.quality.expect import check_types
+from raypipe.lake.outcome import Commit, Outcome, Report
+from raypipe.lake.quality.expect import check_types, named
+from raypipe.lake.quality.figures import measured_columns
 from raypipe.lake.quality.tags import first_masked, guarded, masks_for
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.fused import BATCH, REASONS, WriteJob
-from raypipe.lake.write.job import Tally, check_job, clean_up, infer_schema, run_job
+from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, run_job
+from raypipe.lake.write.previous import previous_figure
 from raypipe.lake.write.sources import Source, resolve
+from raypipe.lake.write.whole import Beside, check_whole, judge_whole, row_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.quality.base import Rule
+    from raypipe.lake.quality.key_search import KeyPart
     from raypipe.lake.quality.tags import Masks
     from raypipe.lake.schema.spec import TableSpec
 
@@ -132,6 +138,8 @@ class Writer:
     log: TableLog
     quarantine: TableLog
     options: TableOptions
+    rows: Callable[[str], Any]
+    """The newest rows of one of the lake's tables."""
 
     def write(self, data: object, ask: Ask) -> Commit:
         """Does what is asked, once."""
@@ -148,11 +156,12 @@ class Writer:
             try:
                 tally = run_job(source, job, ask.run_on)
                 fault_point("lake:after-files")
+                whole = judge_whole(job, self.rules(job), tally.results, self._beside(ask))
             except BaseException:
                 clean_up(job)
                 raise
             try:
-                return self._commit(ask, job, tally, source)
+                return self._commit(ask, job, whole.tally, source)
             except SchemaMoved:
                 now = self.now()  # another writer made the table meanwhile: fit its types
         raise CommitConflictError(f"table {self.log.name!r} changes its schema again and again")
@@ -169,7 +178,10 @@ class Writer:
         """Judges data and writes nothing."""
         source = resolve(data)
         ask = Ask.of("check", None, None, True, run_on, None)
-        return check_job(source, self.job(ask, source, self.now()), run_on)
+        job = self.job(ask, source, self.now())
+        results = judge_job(source, job, run_on)
+        rules = self.rules(job)
+        return check_whole(job, rules, results, source.parts, self._beside(ask)).report(rules)
 
     def now(self) -> Now:
         """The table as it is."""
@@ -200,19 +212,37 @@ class Writer:
                     "Use a column of whole numbers, strings, dates, times or booleans.",
                     name,
                 )
-        check_types(self.options.expect, schema, f"table {self.log.name!r}")
+        rules = named(self.options.expect, masks)
+        check_types(rules, schema, f"table {self.log.name!r}", masks)
         return WriteJob(
             folder=self.log.uri,
             quarantine_folder=self.quarantine.uri,
             storage_options=self.log.options,
             spec=replace(spec, partition_by=now.partition_by),
-            expect=self.options.expect,
+            expect=row_rules(rules),
             attempt=ask.attempt,
             batch=ask.batch,
             quarantine_prefix=ask.quarantine_prefix,
             allow_empty=ask.allow_empty,
             masks=masks,
+            measured=measured_columns(rules),
         )
+
+    def rules(self, job: WriteJob) -> tuple[Rule, ...]:
+        """What a write is judged by: of rows, and as a whole."""
+        return named(self.options.expect, job.masks)
+
+    def _beside(self, ask: Ask) -> Beside:
+        """What rules about the whole look at."""
+        if self.log.version_or_none() is None:
+            return Beside()
+        rows = self.rows(self.log.name)
+        if ask.kind == "overwrite":
+            return Beside(rows.version, None, self._previous)
+        return Beside(rows.version, partial(_parts_of, rows), self._previous)
+
+    def _previous(self, name: str) -> Any:
+        return previous_figure(self.log, self.rows, name)
 
     def _first_spec(self, source: Source, run_on: RunOn, masks: Masks) -> TableSpec:
         declared = self.options.schema
@@ -238,7 +268,7 @@ class Writer:
             remove="all" if ask.kind == "overwrite" else None,
             app_id=ask.app_id,
             if_version=ask.if_version,
-            noted=self.noted(ask, tally.report(self.options.expect), source),
+            noted=self.noted(ask, tally.report(self.rules(job)), source),
             attempt=ask.attempt,
             points="lake",
         )
@@ -272,6 +302,7 @@ class Writer:
             "quarantined": report.quarantined,
             "dropped": report.dropped,
             "warned": sum(o.failed for o in report.outcomes if o.on_fail == "warn"),
+            **({"checks": [o.as_json() for o in report.outcomes]} if report.outcomes else {}),
             "metadata": dict(ask.metadata),
             "sources": [part.label for part in source.parts[:_SOURCES_NOTED]],
         }
@@ -327,8 +358,14 @@ class Writer:
             table=self.log.name,
             version=done.version,
             applied_before=done.applied_before,
+            outcomes=tuple(Outcome.of_json(one) for one in done.noted.get("checks", ())),
             **counts,
         )
+
+
+def _parts_of(rows: Any, where: pl.Expr | None) -> Sequence[KeyPart]:
+    found: Sequence[KeyPart] = (rows if where is None else rows.where(where)).parts()
+    return found
 
 
 def is_version(value: object) -> bool:

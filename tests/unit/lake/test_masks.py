@@ -263,11 +263,3 @@ def test_leading_zeros_count_from_the_first_write(lake_root: str, tmp_path: Path
     table.append(str(file))
     table.append(pl.DataFrame({"phone": ["0049"]}))
     assert table.at().frame()["phone"].n_unique() == 1
-
-
-def test_masks_on_ray_are_the_same(lake_root: str, ray_session: None) -> None:
-    lake = Lake(lake_root)
-    lake.table("a", pii=PII).append(PEOPLE, run_on="ray")
-    lake.table("b", pii=PII).append(PEOPLE, run_on="local")
-    assert lake.table("a").at().frame().equals(lake.table("b").at().frame())
-    refuse_secrets(bytes_below(lake_root))

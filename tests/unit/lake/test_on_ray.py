@@ -9,7 +9,7 @@ import pytest
 
 from raypipe.core.errors import ConfigError, MalformedSourceError
 from raypipe.engine.parts import run_parts
-from raypipe.lake import Lake, expect
+from raypipe.lake import Lake, expect, masks
 
 
 def refuse_two(number: int) -> int:
@@ -63,3 +63,26 @@ def test_datasets_in_and_out(ray_session: None, lake_root: str) -> None:
         assert empty.count() == 0
         types = [str(dtype) for dtype in empty.schema().types]
         assert (empty.schema().names, types) == (["half", "name"], ["double", "large_string"])
+
+
+def test_masks_and_keys_work_on_ray(
+    lake_root: str, tmp_path: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYPIPE_PII_KEY", "known to the driver alone")
+    for number, keys in enumerate(([1, 2], [2, 3], [3, 4])):
+        pl.DataFrame({"k": keys, "mail": [f"raw{k}@x" for k in keys]}).write_parquet(
+            tmp_path / f"{number}.parquet"
+        )
+    lake = Lake(lake_root)
+    frames = []
+    for place in ("ray", "local"):
+        table = lake.table(
+            place,
+            expect=[expect.unique("mail", on_fail="quarantine")],
+            pii={"mail": masks.keyed_hash()},
+        )
+        done = table.append(str(tmp_path / "*.parquet"), run_on=place)  # type: ignore[arg-type]
+        assert (done.rows, done.quarantined) == (4, 2)
+        frames.append(table.at().frame())
+    assert frames[0].equals(frames[1])
+    assert not any("raw" in mail for mail in frames[0]["mail"])
