@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -64,8 +64,8 @@ WHERE = st.sampled_from(list(WHERES))
 class Model(RuleBasedStateMachine):
     """What a table does, said with lists."""
 
-    partition_by: tuple[str, ...] = ()
-    properties: dict[str, str] = {}
+    partition_by: ClassVar[tuple[str, ...]] = ()
+    properties: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__()
