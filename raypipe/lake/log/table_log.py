@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from raypipe.core.errors import (
     LakeAccessError,
     LakeError,
@@ -20,13 +18,13 @@ from raypipe.core.errors import (
 )
 from raypipe.core.uris import is_local
 from raypipe.lake.log.damage import damage_of, refuse_empty
+from raypipe.lake.log.readable import why_unreadable
 from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_READABLE = {"timestampNtz", "deletionVectors", "columnMapping", "vacuumProtocolCheck"}
 _META = "raypipe"
 
 
@@ -215,20 +213,10 @@ class TableLog:
     def _refuse_unreadable(self, table: Any, seen: int = -1) -> None:
         if is_local(self.uri):
             refuse_empty(self.name, self.uri, seen, int(table.version()))
-        protocol = table.protocol()
-        features = set(protocol.reader_features or ())
-        settings = table.metadata().configuration
-        foreign = features - _READABLE
-        mapped = settings.get("delta.columnMapping.mode", "none") != "none"
-        deleted = "deletionVectors" in features and _has_deletion_vectors(table)
-        bad = (
-            f"reader features {sorted(foreign)}"
-            if foreign
-            else "column mapping"
-            if mapped
-            else "deletion vectors"
-            if deleted
-            else None
+        bad = why_unreadable(
+            set(table.protocol().reader_features or ()),
+            table.metadata().configuration,
+            table.schema().to_json(),
         )
         if bad:
             raise LakeError(
@@ -267,10 +255,6 @@ class TableLog:
 
 def _versions(names: Iterable[str]) -> list[int]:
     return [int(n[:20]) for n in names if n[:20].isdigit() and n[20:] == ".json"]
-
-
-def _has_deletion_vectors(table: Any) -> bool:
-    return pl.DataFrame(table.deletion_vectors()).height > 0
 
 
 def our_part(info: Mapping[str, Any] | None) -> dict[str, Any]:

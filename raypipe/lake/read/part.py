@@ -114,7 +114,8 @@ def scan(parts: Sequence[LakePart]) -> pl.LazyFrame:
     the folders spell the partition values, these come from the paths, so that a filter on them
     that is added later still keeps files closed.
     """
-    hive = bool(parts[0].partition) and all(_spelled(part) for part in parts)
+    first = parts[0]
+    hive = bool(first.partition) and not first.physical and all(_spelled(part) for part in parts)
 
     def alike(part: LakePart) -> object:
         if part.deleted is not None or part.span is not None:
@@ -144,12 +145,15 @@ def _scan(parts: Sequence[LakePart], *, hive: bool) -> pl.LazyFrame:
         frame = frame.slice(*first.span)
     if first.deleted is not None:
         frame = frame.filter(~pl.col(_ROW).is_in(first.deleted.implode())).drop(_ROW)
-    if not first.partition and not physical:
+    if physical:
+        stored = [n for n in first.schema if n not in first.partition]
+        frame = frame.select(pl.col(physical.get(n, n)).alias(n) for n in stored)
+    if not first.partition:
         return frame
     if not hive:
         values = {n: pl.lit(v, dtype=first.schema[n]) for n, v in first.partition.items()}
         frame = frame.with_columns(**values)
-    return frame.select(pl.col(physical.get(n, n)).alias(n) for n in first.schema)
+    return frame.select(list(first.schema))
 
 
 def _spelled(part: LakePart) -> bool:

@@ -9,6 +9,7 @@ import polars as pl
 
 from raypipe.core.errors import LakeError
 from raypipe.lake.log.prune import DELETED
+from raypipe.lake.log.readable import MODE, PHYSICAL
 from raypipe.lake.read.broken import damaged
 from raypipe.lake.read.part import place
 from raypipe.lake.schema.spec import TableSpec, spec_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from raypipe.lake.log.table_log import TableLog
 
-PHYSICAL = "delta.columnMapping.physicalName"
 _TEXT = {"path": pl.String, "size_bytes": pl.Int64, "modification_time": pl.Int64}
 
 
@@ -73,7 +73,7 @@ def _pinned(log: TableLog, table: Any) -> Pinned:
     physical = {
         name: str(column.metadata[PHYSICAL])
         for name, column in spec.columns.items()
-        if column.metadata.get(PHYSICAL, name) != name
+        if spec.properties.get(MODE) == "name" and column.metadata.get(PHYSICAL, name) != name
     }
     number = int(table.version())
     files = _plain(pl.DataFrame(table.get_add_actions()), spec, physical)

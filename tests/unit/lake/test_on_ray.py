@@ -86,3 +86,12 @@ def test_masks_and_keys_work_on_ray(
         frames.append(table.at().frame())
     assert frames[0].equals(frames[1])
     assert not any("raw" in mail for mail in frames[0]["mail"])
+
+
+def test_a_task_names_the_file_that_is_gone(ray_session: None, lake_root: str) -> None:
+    table = Lake(lake_root).table("t")
+    table.append(pl.DataFrame({"n": range(100)}))
+    path = Path(table.at().parts()[0].uri)
+    path.unlink()
+    with pytest.raises(Exception, match=f"version 1, is gone: got {path}"):
+        table.at().dataset().count()

@@ -206,7 +206,7 @@ def test_features_that_would_be_read_wrongly_are_refused(lake: Lake) -> None:
     text = log.read_text()
     ids = r"\"metadata\":{\"delta.columnMapping.id\":1,\"delta.columnMapping.physicalName\":\"x\"}"
     for old, new in (
-        ('"configuration":{}', '"configuration":{"delta.columnMapping.mode":"name"}'),
+        ('"configuration":{}', '"configuration":{"delta.columnMapping.mode":"id"}'),
         ('"minReaderVersion":1', '"minReaderVersion":2'),
         ('"minWriterVersion":2', '"minWriterVersion":5'),
         (r"\"metadata\":{}", ids),
