@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.faults import fault_point
 from raypipe.core.uris import is_local, join
 from raypipe.lake.storage.entry import Entry
 from raypipe.lake.storage.failures import absent, denied
@@ -133,6 +134,8 @@ class _LocalStore:
 
     def put_new(self, path: str, data: bytes) -> bool:
         with self._finished(path, data) as (temporary, target):
+            if "_delta_log" in target.parts:
+                fault_point("lake:inside-commit")
             try:
                 os.link(temporary, target)  # whole from its first moment, and never over another
             except FileExistsError:
