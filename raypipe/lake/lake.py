@@ -130,7 +130,9 @@ class Lake(LakePins):
         return Table(self, check_name("table", name), options)
 
     def tables(self) -> list[str]:
-        """The names of the tables that have been written, quarantine tables too, sorted."""
+        """The names of the tables that have been written, sorted; those of quarantined rows and of
+        checks too.
+        """
         store = open_store(self._root, self._options)
         names = (name for name in store.folders() if name not in _FOLDERS)
         return [name for name in names if store.exists(f"{name}/_delta_log")]

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from raypipe.lake.quality.base import Rule
     from raypipe.lake.quality.masks import Mask
 
+CHECKS_KEPT = "raypipe.checks"
+"""Whether each write keeps what its expectations came to in ``<table>__checks``; true unless set
+to false."""
+
 Evolve = Literal["fail", "add", "quarantine"]
 
 _CHECKPOINT_EVERY = (
@@ -128,7 +132,7 @@ def checked_properties(properties: Mapping[str, object] | None) -> dict[str, str
         raise ConfigError("properties map names to text", properties, None, "properties")
     found = {}
     for key, value in properties.items():
-        ours = isinstance(key, str) and key.startswith("raypipe.")
+        ours = isinstance(key, str) and key.startswith("raypipe.") and key != CHECKS_KEPT
         known = isinstance(key, str) and (key in _KNOWN or ("." in key and key[:6] != "delta."))
         if ours or not known:
             raise ConfigError(

@@ -13,6 +13,7 @@ from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_upkeep import TableUpkeep
 from raypipe.lake.table_writes import TableWrites
+from raypipe.lake.write.previous import CHECKS
 from raypipe.lake.write.writer import QUARANTINE, is_version
 
 if TYPE_CHECKING:
@@ -80,6 +81,16 @@ class Table(TableWrites, TableUpkeep):
         the expectations that they broke) and ``_batch``. It exists once a row was refused.
         """
         return Table(self._lake, self.name + QUARANTINE, TableOptions())
+
+    def checks(self) -> Table:
+        """The table of what each expectation came to in each commit: ``version``, ``batch_id``,
+        ``at`` (naive UTC), ``expectation``, ``on_fail``, ``failed`` (rows, or 1), ``rows`` judged,
+        ``rows_in``, ``value`` or ``value_text`` (of a figure), ``low``, ``high`` and ``note``.
+
+        It exists once a write with expectations was committed, unless the table's property
+        ``raypipe.checks`` is false.
+        """
+        return Table(self._lake, self.name + CHECKS, TableOptions())
 
     def _facts(self) -> list[tuple[str, object]]:
         facts: list[tuple[str, object]] = [("name", self.name), ("uri", self.uri)]

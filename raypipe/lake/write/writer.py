@@ -29,13 +29,14 @@ from raypipe.lake.log.commit import (
     version_conflict,
 )
 from raypipe.lake.log.table_log import TableLog, our_part
-from raypipe.lake.options import TableOptions
+from raypipe.lake.options import CHECKS_KEPT, TableOptions
 from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality.expect import check_types, named
 from raypipe.lake.quality.figures import measured_columns
 from raypipe.lake.quality.tags import first_masked, guarded, masks_for
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
+from raypipe.lake.write.checks import keep_checks
 from raypipe.lake.write.fused import BATCH, REASONS, WriteJob
 from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, run_job
 from raypipe.lake.write.previous import previous_figure
@@ -172,7 +173,7 @@ class Writer:
         if version is None:
             return None
         noted = our_part(self.log.commit_info(version))
-        return self.result(Committed(version, noted, applied_before=True))
+        return self.kept(Committed(version, noted, applied_before=True))
 
     def check(self, data: object, run_on: RunOn) -> Report:
         """Judges data and writes nothing."""
@@ -289,7 +290,7 @@ class Writer:
             raise
         if done.applied_before:
             clean_up(job, tally, quarantine=not quarantined)
-        return self.result(done)
+        return self.kept(done, job.spec)
 
     @staticmethod
     def noted(ask: Ask, report: Report, source: Source) -> dict[str, Any]:
@@ -349,6 +350,14 @@ class Writer:
                 self._replace_quarantined(ask, job, (), ask.quarantine_prefix + ask.attempt)
         except (RaypipeError, Refused) as error:
             logger.warning("rows of %r stay in quarantine uncommitted: %s", ask.batch, error)
+
+    def kept(self, done: Committed, spec: TableSpec | None = None) -> Commit:
+        """The result of a commit, whose checks are in their table from now on."""
+        if done.noted.get("checks"):
+            properties = {**(spec.properties if spec else {}), **self.options.properties}
+            if properties.get(CHECKS_KEPT) != "false":
+                keep_checks(self.log, done.version)
+        return self.result(done)
 
     def result(self, done: Committed) -> Commit:
         """A write's figures, as its commit noted them."""

@@ -67,7 +67,7 @@ def test_refused_rows_and_partitions(remote: Lake) -> None:
     assert table.quarantine().at().frame()["a"].to_list() == [9]
     assert table.at().frame().sort("a").rows() == [(1, "x/ y%"), (2, "ä=1")]
     assert table.at().where(pl.col("b") == "ä=1").count() == 1
-    assert remote.tables() == ["t", "t__quarantine"]
+    assert remote.tables() == ["t", "t__checks", "t__quarantine"]
 
 
 def test_a_long_log_with_checkpoints(remote: Lake) -> None:
