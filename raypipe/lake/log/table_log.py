@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,13 @@ from raypipe.core.errors import (
 )
 from raypipe.core.uris import is_local
 from raypipe.lake.log.damage import damage_of, refuse_empty
+from raypipe.lake.log.entry import META, actions_of, entry_name
 from raypipe.lake.log.readable import why_unreadable
 from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-_META = "raypipe"
 
 
 class TableLog:
@@ -231,24 +230,45 @@ class TableLog:
         return spec_of(table)
 
     def commit_info(self, version: int) -> dict[str, Any] | None:
-        """What the commit of a version says of itself; None when its log file was cleaned away."""
-        entry = self._entry(version)
-        if entry is None:
+        """What the commit of a version says of itself; None when its log file is not there.
+
+        Raises:
+            LakeError: the log file is damaged.
+        """
+        found = self._actions(version, "commitInfo", limit=1)
+        return None if found is None else next(iter(found), {})
+
+    def added_between(self, since: int, until: int) -> set[str] | None:
+        """The paths, as the log spells them, of the files that brought rows after one version, up
+        to another; files that were only rewritten are left out. None when a log file is gone.
+
+        Raises:
+            LakeError: a log file is damaged.
+        """
+        found: set[str] = set()
+        for version in range(since + 1, until + 1):
+            adds = self._actions(version, "add")
+            if adds is None:
+                return None
+            found.update(add["path"] for add in adds if add.get("dataChange", True))
+        return found
+
+    def _actions(
+        self, version: int, kind: str, limit: int | None = None
+    ) -> list[dict[str, Any]] | None:
+        """The first actions of one kind in a log file; None when it is not there."""
+        data = self._entry(version)
+        if data is None:
             return None
         try:
-            actions = [json.loads(line) for line in entry.splitlines()]
+            return list(islice(actions_of(data, kind), limit))
         except ValueError as error:
             raise self._damaged(error) from error
-        for action in actions:
-            if "commitInfo" in action:
-                info: dict[str, Any] = action["commitInfo"]
-                return info
-        return {}
 
     def _entry(self, version: int) -> bytes | None:
         store: Store = open_store(self.uri, self.options)
         try:
-            return store.get(f"_delta_log/{version:020d}.json")
+            return store.get(entry_name(version))
         except SourceNotFoundError:
             return None
 
@@ -259,5 +279,5 @@ def _versions(names: Iterable[str]) -> list[int]:
 
 def our_part(info: Mapping[str, Any] | None) -> dict[str, Any]:
     """What raypipe itself noted in a commit; empty for a commit of another engine."""
-    noted = (info or {}).get(_META)
+    noted = (info or {}).get(META)
     return dict(noted) if isinstance(noted, dict) else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,11 +16,13 @@ from raypipe.lake.storage.failures import absent, denied
 from raypipe.lake.storage.keys import for_obstore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _CHUNK = 8 * 1024 * 1024
 """Bytes of one part of a large upload; S3 takes 10,000 parts, so one file may have 78 GiB."""
+_ASKERS = 16
+"""Threads that ask for the sizes of objects."""
 _ENVIRONMENT = ("AWS_", "AZURE_", "AZURITE_", "GOOGLE_")
 _UNKNOWN = re.compile(r"Configuration key: '([^']*)'")
 _UNREAL = {"s3a://": "s3://", "azure://": "az://"}
@@ -129,6 +132,12 @@ class RemoteStore:
             return found
         alone = self._head(prefix)
         return [] if alone is None else [alone]
+
+    def sizes(self, paths: Sequence[str]) -> dict[str, int]:
+        """The sizes of those of the objects that are there, each asked for by itself."""
+        with ThreadPoolExecutor(_ASKERS) as pool:
+            found = [entry for entry in pool.map(self._head, paths) if entry is not None]
+        return {entry.path: entry.size for entry in found}
 
     def newer(self, folder: str, name: str) -> list[str]:
         """The names in a folder that sort at or after ``name``, sorted; its subfolders are left

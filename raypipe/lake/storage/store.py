@@ -19,7 +19,7 @@ from raypipe.lake.storage.failures import absent, denied
 from raypipe.lake.storage.remote import RemoteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _COPY_BYTES = 8 * 1024 * 1024
 
@@ -67,6 +67,9 @@ class Store(Protocol):
 
     def files(self, prefix: str) -> list[str]:
         """The files below a folder (or the file itself), sorted."""
+
+    def sizes(self, paths: Sequence[str]) -> dict[str, int]:
+        """The sizes in bytes of those of the files that are there."""
 
     def entries(self, prefix: str) -> list[Entry]:
         """The files below a folder (or the file itself) with size and time, sorted by path. Other
@@ -194,6 +197,17 @@ class _LocalStore:
 
     def files(self, prefix: str) -> list[str]:
         return [path for path in self._walk(prefix) if not path.endswith(".tmp") or path == prefix]
+
+    def sizes(self, paths: Sequence[str]) -> dict[str, int]:
+        found = {}
+        for path in paths:
+            try:
+                found[path] = (self.root / path).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise denied(path, error) from error
+        return found
 
     def entries(self, prefix: str) -> list[Entry]:
         out = []

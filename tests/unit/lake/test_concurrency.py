@@ -76,17 +76,23 @@ def test_one_winner_of_a_compare_and_swap(lake_root: str) -> None:
 def test_who_makes_the_table_second_does_not_make_it_again(
     lake_root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    retries: list[int | None] = []
-    plain = deltalake.DeltaTable.create
+    from raypipe.lake.log import commit
 
-    def create(*args: object, **settings: Any) -> deltalake.DeltaTable:
-        # Between the library's look at the folder and its commit another writer may come first.
-        retries.append(settings["commit_properties"].max_commit_retries)
-        return plain(*args, **settings)
+    plain = commit.create
 
-    monkeypatch.setattr(deltalake.DeltaTable, "create", create)
-    Lake(lake_root).table("t").append(pl.DataFrame({"a": [1]}))
-    assert retries == [0]
+    def late(log: Any, change: Any) -> None:
+        # Between the look at the folder and the making of the table another writer comes first.
+        with monkeypatch.context() as patch:
+            patch.setattr(commit, "create", plain)
+            Lake(lake_root).table("t").append(pl.DataFrame({"a": [1]}))
+        plain(log, change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "create", late)
+        Lake(lake_root).table("t").append(pl.DataFrame({"a": [2]}))
+    table = Lake(lake_root).table("t")
+    assert table.at().frame()["a"].to_list() == [1, 2]
+    assert [one["kind"] for one in table.history()] == ["append", "append", "CREATE TABLE"]
 
 
 def test_first_writes_of_two_types_end_in_one_table(lake_root: str) -> None:
