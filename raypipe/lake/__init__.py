@@ -4,6 +4,7 @@ from raypipe.lake.lake import Lake
 from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality import expect, masks
 from raypipe.lake.quality.expect import Expectation
+from raypipe.lake.read.changes import Changes
 from raypipe.lake.read.explain import Explanation
 from raypipe.lake.read.facts import ColumnFacts, Description
 from raypipe.lake.read.part import LakePart
@@ -16,6 +17,7 @@ from raypipe.lake.upkeep.pins import Lease
 from raypipe.lake.upkeep.report import Compaction, VacuumReport
 
 __all__ = [
+    "Changes",
     "Column",
     "ColumnFacts",
     "Commit",

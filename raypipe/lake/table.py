@@ -9,6 +9,7 @@ from raypipe.core.errors import ConfigError
 from raypipe.lake.log.table_log import our_part
 from raypipe.lake.options import TableOptions
 from raypipe.lake.outcome import html_table
+from raypipe.lake.read.changes import Changes, changes
 from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_upkeep import TableUpkeep
@@ -75,6 +76,21 @@ class Table(TableWrites, TableUpkeep):
         """
         with self._log.newest() as table:
             return [_entry(info) for info in table.history(limit)]
+
+    def changes(self, since: int, until: int | None = None) -> Changes:
+        """The rows that changed after version ``since``, up to and with version ``until``.
+
+        So a reader that has seen version 7 goes on with ``changes(since=7)``; -1 begins with the
+        rows that the table was made with. See ``Changes`` for the columns and the rules.
+
+        Raises:
+            TableNotFoundError: nothing has been written yet.
+            ConfigError: the versions are no whole numbers, or in the wrong order.
+            VersionNotFoundError: a version is not there, or its log entry was cleaned away; the
+                message names the oldest that is there.
+            LakeError: a log entry is damaged.
+        """
+        return changes(self._log, since, until)
 
     def quarantine(self) -> Table:
         """The table of the rows that were refused: the same columns, ``_reasons`` (the names of
