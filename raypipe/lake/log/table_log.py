@@ -21,6 +21,7 @@ from raypipe.lake.log.damage import damage_of, refuse_empty
 from raypipe.lake.log.entry import META, actions_of, entry_name
 from raypipe.lake.log.readable import why_unreadable
 from raypipe.lake.schema.spec import TableSpec, spec_of
+from raypipe.lake.storage.keys import for_delta
 from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ class TableLog:
         from deltalake import DeltaTable
 
         try:
-            return DeltaTable(self.uri, version=version, storage_options=self.options, **settings)
+            options = for_delta(self.uri, self.options)
+            return DeltaTable(self.uri, version=version, storage_options=options, **settings)
         except OSError as error:
             raise self._denied(error) from error
 

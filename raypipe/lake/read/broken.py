@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from raypipe.core.errors import LakeError
+from raypipe.core.uris import is_local
+from raypipe.lake.storage.failures import denied, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,20 +41,24 @@ def told(parts: Sequence[LakePart]) -> Iterator[None]:
 
     Raises:
         LakeError: a file is gone, cut short or spoilt.
+        LakeAccessError: the object store does not serve.
     """
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
         for part in parts:
             why = _fault(part)
-            if why is not None:
-                raise damaged(part.table, part.version, part.uri, why) from error
+            if why is None:
+                continue
+            if not is_local(part.uri) and unreachable(why):
+                raise denied(part.uri, why) from None  # its text may hold a signed URL
+            raise damaged(part.table, part.version, part.uri, why) from error
         raise
 
 
 def _fault(part: LakePart) -> BaseException | None:
     try:
-        if "://" not in part.uri and Path(part.uri).stat().st_size < part.nbytes:
+        if is_local(part.uri) and Path(part.uri).stat().st_size < part.nbytes:
             return OSError(f"it is cut short: {part.nbytes} bytes were written")
         part.stored().collect()
     except (OSError, pl.exceptions.PolarsError) as error:

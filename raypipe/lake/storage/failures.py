@@ -36,6 +36,15 @@ def denied(path: str, error: BaseException) -> LakeAccessError:
     return LakeAccessError(f"the lake cannot be reached ({reason})", path, act, "root")
 
 
+def unreachable(error: BaseException) -> bool:
+    """Whether an error tells of an object store that did not serve, not of what it holds."""
+    text = str(error)
+    status = _STATUS.search(text)
+    if isinstance(error, FileNotFoundError) or (status and status[1] in ("404", "416")):
+        return False
+    return status is not None or any(words in text for words, _ in _KNOWN)
+
+
 def _why(error: BaseException) -> tuple[str, str]:
     text = str(error)
     kind = type(error).__name__

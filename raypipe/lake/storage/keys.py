@@ -3,7 +3,8 @@
 deltalake takes every option as text. polars takes the same names, but counts and durations of
 retries as numbers under names of its own. obstore wants options of the connection and of retries
 apart from those of the store, and refuses names that it does not know. Names are those of
-deltalake; upper and lower case are the same. What is not given comes from the environment.
+deltalake; upper and lower case are the same. What is not given comes from the environment, but for
+retries: those have defaults of ours, so that all three wait equally long for a server that is away.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.uris import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,14 @@ _CONNECTION = frozenset({
 _RETRIES = "max_retries"
 _RETRY_TIME = "retry_timeout"
 _BACKOFF = "backoff_config."
+_PATIENCE = {
+    "max_retries": "30",
+    "retry_timeout": "60s",
+    "backoff_config.init_backoff": "100ms",
+    "backoff_config.max_backoff": "5s",
+    "backoff_config.base": "3",
+}
+"""The clients' own ten tries end after 2 to 9 seconds when a server is away: too soon by far."""
 _PREFIX = re.compile(r"^(aws|azure|google)_")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h)")
 _UNITS = {"m": 60.0, "h": 3600.0, "s": 1.0}
@@ -52,7 +62,7 @@ def for_obstore(options: Mapping[str, str] | None) -> ClientOptions:
     connection: dict[str, str] = {}
     retries: dict[str, Any] = {}
     backoff: dict[str, Any] = {}
-    for given, value in (options or {}).items():
+    for given, value in _patient(options).items():
         name = given.lower()
         plain = _PREFIX.sub("", name)
         if name == _RETRIES:
@@ -72,6 +82,11 @@ def for_obstore(options: Mapping[str, str] | None) -> ClientOptions:
     return ClientOptions(store, connection, retries)
 
 
+def for_delta(uri: str, options: Mapping[str, str] | None) -> dict[str, str] | None:
+    """The options as deltalake takes them, with our patience; a local table needs none."""
+    return None if is_local(uri) else _patient(options)
+
+
 def for_polars(options: Mapping[str, str] | None) -> dict[str, Any] | None:
     """The options as polars takes them, or None when there are none.
 
@@ -81,7 +96,7 @@ def for_polars(options: Mapping[str, str] | None) -> dict[str, Any] | None:
     if not options:
         return None
     out: dict[str, Any] = {}
-    for given, value in options.items():
+    for given, value in _patient(options).items():
         name = given.lower()
         if name == _RETRIES:
             out[_RETRIES] = _count(given, value)
@@ -94,6 +109,12 @@ def for_polars(options: Mapping[str, str] | None) -> dict[str, Any] | None:
         else:
             out[given] = value
     return out
+
+
+def _patient(options: Mapping[str, str] | None) -> dict[str, str]:
+    given = dict(options or {})
+    names = {name.lower() for name in given}
+    return {**{n: v for n, v in _PATIENCE.items() if n not in names}, **given}
 
 
 def _count(name: str, value: object) -> int:

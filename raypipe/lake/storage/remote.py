@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -36,9 +37,9 @@ class RemoteStore:
 
     Keys are looked for in ``storage_options`` first and then in the environment, under the names
     that deltalake has. A named AWS profile (``AWS_PROFILE``) is understood by deltalake, not here.
-    A request that fails by the connection or the server (HTTP 5xx) is tried again, by default 10
-    times with growing pauses, at most 3 minutes in all; ``max_retries`` and ``retry_timeout`` in
-    ``storage_options`` change that. Then ``LakeAccessError`` is raised.
+    A request that fails by the connection or the server (HTTP 5xx) is tried again with growing
+    pauses for a minute; ``max_retries`` and ``retry_timeout`` in ``storage_options`` change that.
+    Then ``LakeAccessError`` is raised.
 
     What a killed process leaves of a large upload is invisible, but a bill: give the bucket a rule
     that removes incomplete multi-part uploads.
@@ -62,11 +63,11 @@ class RemoteStore:
         return _opened(self.root, key, seen, os.getpid())
 
     def put(self, path: str, data: bytes) -> None:
-        """Writes the whole object or nothing; one that is there is replaced."""
-        import obstore
+        """Writes the whole object or nothing; one that is there is replaced.
 
-        with _errors(path):
-            obstore.put(self._store(), path, data, use_multipart=False)
+        More than a few MiB go up in parts, and a failure on the way takes them back.
+        """
+        self._send(path, io.BytesIO(data), len(data))
 
     def put_new(self, path: str, data: bytes) -> bool:
         """Writes the object if there is none, by the store's own conditional put.
@@ -89,19 +90,27 @@ class RemoteStore:
 
         A larger one goes up in parts, and a failure on the way takes them back.
         """
+        try:
+            with source.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                self._send(path, file, size)
+        except OSError as error:
+            if isinstance(error, RaypipeError):
+                raise
+            raise denied(str(source), error) from error
+        return size
+
+    def _send(self, path: str, file: BinaryIO, size: int) -> None:
         import obstore
 
-        fault_point("storage:before-upload")
-        with _errors(path), source.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with _errors(path):
             if size <= _CHUNK:
                 obstore.put(self._store(), path, file.read(), use_multipart=False)
-            else:
-                obstore.put(
-                    self._store(), path, _chunks(file), chunk_size=_CHUNK, max_concurrency=4
-                )
-        fault_point("storage:after-upload")
-        return size
+                return
+            fault_point("storage:before-upload")
+            parts = _chunks(file)
+            obstore.put(self._store(), path, parts, chunk_size=_CHUNK, max_concurrency=4)
+            fault_point("storage:after-upload")
 
     def get(self, path: str) -> bytes:
         """The object's bytes."""
