@@ -39,6 +39,8 @@ class Flaky:
         while True:
             try:
                 client, _ = self._listener.accept()
+            except ConnectionError:  # it was given up before it was taken
+                continue
             except OSError:
                 return
             if self.down:
