@@ -1,32 +1,76 @@
 """Run one function over many parts of a job, here or on the cluster, and give the results in order.
 
 A part is cut so that nothing passes through the driver but the part's own description and the
-small result. Fused tasks (one function for read, check and write) measured twice as fast as the
-same function inside ``ray.data``'s ``map_batches``, so that is what runs on the cluster.
+small result. Here, some parts run at once in threads; on the cluster, Ray Data's executor runs
+one task a part, with its own progress, back-pressure, autoscaling and retries.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+import sys
+import warnings
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from raypipe.core.errors import ConfigError, EngineError
+from raypipe.core.errors import EngineError
+from raypipe.engine.place import Choice, Place, RunOn, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+__all__ = ["Choice", "Place", "RunOn", "choose_place", "run_parts"]
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-RunOn = Literal["auto", "local", "ray"]
+logger = logging.getLogger(__name__)
 
-_WORTH_STARTING_BYTES = 2 * 1024**3
-"""A local Ray takes 6 to 15 s to start: less work than this is done sooner without it."""
-
-_WORTH_SENDING_BYTES = 128 * 1024**2
-"""With Ray already there, less work than this is done sooner in process."""
+_RETRIES = 3  # of a part whose worker died
+_LARGE = 1 << 20
+"""A part of more bytes than this travels alone; smaller ones travel together."""
 
 _STOP_S = 30.0
 """How long a part may take to end when it is asked to; after it its worker is killed."""
+
+_WORTH_ASKING_BYTES = 256 * 1024**2
+"""Joining a cluster that is named but not joined yet takes seconds: not for less than this."""
+
+
+def choose_place(run_on: RunOn, parts: int, bytes_hint: int) -> Choice:
+    """Where ``run_parts`` would run; ``"auto"`` looks at the cluster, and says what it chose.
+
+    Raises:
+        ConfigError: ``run_on`` is none of the three.
+        EngineError: the cluster that ``RAY_ADDRESS`` names does not answer.
+    """
+    from raypipe.engine.cluster import cores
+
+    cpus = _cluster_cpus(bytes_hint) if run_on == "auto" and parts > 1 else None
+    choice = choose(run_on, parts=parts, nbytes=bytes_hint, cores=cores(), cluster_cpus=cpus)
+    if run_on == "auto":
+        logger.info(
+            "%d parts of %d bytes run %s: %s", parts, bytes_hint, choice.place, choice.why
+        )
+    return choice
+
+
+def _cluster_cpus(bytes_hint: int) -> float | None:
+    """CPUs of a cluster that reaches beyond this machine, when there is one."""
+    if "ray" not in sys.modules and not os.environ.get("RAY_ADDRESS"):
+        return None
+    import ray
+
+    if not ray.is_initialized():
+        if not os.environ.get("RAY_ADDRESS") or bytes_hint < _WORTH_ASKING_BYTES:
+            return None
+        from raypipe.engine.cluster import ensure_ray
+
+        ensure_ray()
+    nodes = [node for node in ray.nodes() if node.get("Alive")]
+    return sum(n["Resources"].get("CPU", 0.0) for n in nodes) if len(nodes) > 1 else None
 
 
 def run_parts(
@@ -35,94 +79,207 @@ def run_parts(
     *,
     run_on: RunOn = "auto",
     bytes_hint: int = 0,
+    threads: int | None = None,
 ) -> list[Result]:
     """Applies ``fn`` to every part and returns the results in the order of the parts.
 
     On the cluster a part whose worker dies runs again elsewhere, so ``fn`` must be safe to run
-    twice. The first error of ``fn`` is raised as it is and the parts not yet started are not run.
-    However this ends, by Ctrl-C too, no part is at work any more when it does.
+    twice; here it must be safe in several threads at once. The first error of ``fn`` is raised as
+    it is and the parts not yet started are not run. However this ends, by Ctrl-C too, no part is
+    at work any more when it does.
 
     Args:
         fn: a function that pickles.
         parts: values that pickle.
-        run_on: ``"local"`` in this process, ``"ray"`` on the cluster, ``"auto"`` by size.
+        run_on: ``"local"`` in this process, ``"ray"`` on the cluster, ``"auto"`` by what is
+            known of the job and the cluster.
         bytes_hint: bytes to be read in all; 0 when not known.
+        threads: how many parts run here at once; by default as many as there are cores. The job
+            holds that many parts in memory.
 
     Raises:
         ConfigError: ``run_on`` is none of the three.
         EngineError: Ray could not be reached, or a worker died again and again.
     """
-    if run_on not in ("auto", "local", "ray"):
-        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
+    place = choose_place(run_on, len(parts), bytes_hint).place
     if not parts:
         return []
-    if run_on == "ray" or (run_on == "auto" and _worth_ray(len(parts), bytes_hint)):
-        return _on_ray(fn, parts)
-    return [fn(part) for part in parts]
+    return _on_ray(fn, parts) if place == "ray" else _here(fn, parts, threads)
 
 
-def _worth_ray(parts: int, bytes_hint: int) -> bool:
-    if parts < 2 or bytes_hint < _WORTH_SENDING_BYTES:
-        return False
-    import ray
+def _here(
+    fn: Callable[[Part], Result], parts: Sequence[Part], threads: int | None
+) -> list[Result]:
+    from raypipe.engine.cluster import cores
 
-    if ray.is_initialized() or os.environ.get("RAY_ADDRESS"):
-        return True
-    return bytes_hint >= _WORTH_STARTING_BYTES
+    count = min(threads or cores(), len(parts))
+    if count < 2:
+        return [fn(part) for part in parts]
+    results: list[Any] = [None] * len(parts)
+    numbers = iter(range(len(parts)))
+
+    def work() -> None:
+        # Each takes the next part, so that when one fails all before it were started: the error
+        # raised is that of the first part that has one, as if they had run one by one.
+        for index in numbers:
+            try:
+                results[index] = fn(parts[index])
+            except BaseException as error:
+                failed[index] = error
+                raise
+
+    failed: dict[int, BaseException] = {}
+    pool = ThreadPoolExecutor(count, thread_name_prefix="raypipe-part")
+    futures: list[Future[None]] = [pool.submit(work) for _ in range(count)]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    finally:  # on Ctrl-C too: nobody takes another part, and those at work come to their end
+        list(numbers)
+        pool.shutdown(wait=True)
+    if failed:
+        raise failed[min(failed)]
+    return results
 
 
 def _on_ray(fn: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray import cloudpickle
+    from ray.exceptions import RayError
 
     from raypipe.engine.cluster import ensure_ray
 
     ensure_ray()
-    shared = ray.put(fn)
-    task = ray.remote(max_retries=3, scheduling_strategy="SPREAD")(_call)
-    results: list[Any] = [None] * len(parts)
-    waiting = list(enumerate(parts))[::-1]
-    running: dict[Any, int] = {}
-    # Bounded: a thousand files must not become a thousand queued tasks at once.
-    limit = max(8, 2 * int(ray.cluster_resources().get("CPU", 1)))
+    packed: list[Any] = []
+    for part in parts:
+        data = cloudpickle.dumps(part)
+        packed.append(data if len(data) < _LARGE else ray.put(data))
+    work = _Work(ray.put(cloudpickle.dumps(fn)), ray.put(packed))
+    results: dict[int, Any] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < limit:
-                index, part = waiting.pop()
-                running[task.remote(shared, part)] = index
-            done, _ = ray.wait(list(running), num_returns=1)
-            for ref in done:
-                results[running.pop(ref)] = ray.get(ref)
-    except RayTaskError as error:
-        _stop(running)
-        cause = error.cause
-        if isinstance(cause, Exception):
-            raise cause from None
-        raise
+        with contextlib.closing(_executed(work, len(parts))) as batches:
+            for row in (row for batch in batches for row in batch.to_pylist()):
+                done, value = cloudpickle.loads(row["result"])
+                if not done:
+                    raise value
+                results[int(row["id"])] = value
     except RayError as error:
-        _stop(running)
         raise EngineError(
             "a part of the job could not be run on the cluster",
             f"{type(error).__name__}: {error}",
             "Look for workers killed for memory in the logs of Ray.",
         ) from error
-    except BaseException:  # Ctrl-C: the caller will clean up, so nobody may write any more
-        _stop(running)
-        raise
-    return results
+    return [results[index] for index in range(len(parts))]
 
 
-def _call(fn: Callable[[Part], Result], part: Part) -> Result:
-    return fn(part)
+class _Work:
+    """What a task does: the parts whose numbers it gets. An error is a result too, so that it
+    arrives as it is.
+    """
+
+    def __init__(self, fn: Any, parts: Any) -> None:
+        self.fn = fn
+        self.parts = parts
+
+    def __call__(self, batch: Any) -> dict[str, Any]:
+        import ray
+        from ray import cloudpickle
+
+        told = []
+        for index in batch["id"]:
+            try:
+                fn = cloudpickle.loads(ray.get(self.fn))
+                data = ray.get(self.parts)[int(index)]
+                part = cloudpickle.loads(data if isinstance(data, bytes) else ray.get(data))
+                answer = (True, fn(part))
+            except Exception as error:  # noqa: BLE001 - raised where the results are taken
+                answer = (False, error)
+            told.append(cloudpickle.dumps(answer))
+        return {"id": batch["id"], "result": told}
 
 
-def _stop(running: dict[Any, int]) -> None:
-    """Waits until no part is at work any more: what it left can then be cleaned away."""
+def _executed(work: _Work, count: int) -> Iterator[Any]:
+    """The results of all parts as Arrow tables, as they come; on the way out nothing runs on."""
     import ray
 
-    left = list(running)
+    # One block a part, and nothing that would cut or join blocks: else a part waits for another.
+    numbers = ray.data.range(count, override_num_blocks=count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Ray names no other way to say it
+        dataset = numbers.map_batches(
+            _as_function(work), batch_size=None, batch_format="numpy", max_retries=_RETRIES
+        )
+    context = dataset.context
+    context.enable_progress_bars = context.enable_progress_bars and sys.stderr.isatty()
+    context.print_on_execution_start = False
+    executor = dataset._create_executor()
+    running: list[Any] = []
+    try:
+        with _quiet():
+            bundles = dataset._build_bundle_iterator(executor)
+            running = _noting(executor)
+            for bundle in bundles:
+                yield from ray.get(list(bundle.block_refs))
+    except BaseException:  # Ctrl-C: the caller will clean up, so nobody may write any more
+        executor.shutdown(force=False)
+        _await_end(running)
+        raise
+
+
+def _as_function(work: _Work) -> Callable[[Any], Any]:
+    """Ray Data takes an object that can be called for the class of an actor."""
+
+    def run(batch: Any) -> Any:
+        return work(batch)
+
+    return run
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """In a terminal a bar tells what goes on; elsewhere Ray Data says nothing but warnings."""
+    if sys.stderr.isatty() or os.environ.get("RAYPIPE_DEBUG"):
+        yield
+        return
+    theirs = logging.getLogger("ray.data")
+    before = theirs.level
+    theirs.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        theirs.setLevel(before)
+
+
+def _noting(executor: Any) -> list[Any]:
+    """A list that will hold the tasks that the executor asks to end when it stops.
+
+    It asks once its scheduling has stopped, so that no task comes after; then it forgets them.
+    """
+    running: list[Any] = []
+
+    def note(op: Any) -> None:
+        cancel = op._cancel_active_tasks
+
+        def noted(force: bool) -> None:
+            running.extend(task.get_waitable() for task in op.get_active_tasks())
+            cancel(force=False)
+
+        op._cancel_active_tasks = noted
+
+    for op in executor._topology:
+        note(op)
+    return running
+
+
+def _await_end(running: Sequence[Any]) -> None:
+    """Returns once no part is at work any more: what it left can then be cleaned away."""
+    import ray
+
+    ends = {task.completed(): task for task in running}
     for force in (False, True):
-        for ref in left:
-            ray.cancel(ref, force=force)
-        if left:
-            _, left = ray.wait(left, num_returns=len(left), timeout=_STOP_S)
+        if force:
+            for task in ends.values():
+                ray.cancel(task, force=True)
+        if ends:
+            done, _ = ray.wait(list(ends), num_returns=len(ends), timeout=_STOP_S)
+            for ref in done:
+                del ends[ref]
