@@ -19,7 +19,7 @@ from raypipe.core.errors import EngineError
 from raypipe.engine.place import Choice, Place, RunOn, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
 
 __all__ = ["Choice", "Place", "RunOn", "choose_place", "run_parts"]
@@ -51,9 +51,7 @@ def choose_place(run_on: RunOn, parts: int, bytes_hint: int) -> Choice:
     cpus = _cluster_cpus(bytes_hint) if run_on == "auto" and parts > 1 else None
     choice = choose(run_on, parts=parts, nbytes=bytes_hint, cores=cores(), cluster_cpus=cpus)
     if run_on == "auto":
-        logger.info(
-            "%d parts of %d bytes run %s: %s", parts, bytes_hint, choice.place, choice.why
-        )
+        logger.info("%d parts of %d bytes run %s: %s", parts, bytes_hint, choice.place, choice.why)
     return choice
 
 
@@ -107,9 +105,7 @@ def run_parts(
     return _on_ray(fn, parts) if place == "ray" else _here(fn, parts, threads)
 
 
-def _here(
-    fn: Callable[[Part], Result], parts: Sequence[Part], threads: int | None
-) -> list[Result]:
+def _here(fn: Callable[[Part], Result], parts: Sequence[Part], threads: int | None) -> list[Result]:
     from raypipe.engine.cluster import cores
 
     count = min(threads or cores(), len(parts))
@@ -197,7 +193,7 @@ class _Work:
         return {"id": batch["id"], "result": told}
 
 
-def _executed(work: _Work, count: int) -> Iterator[Any]:
+def _executed(work: _Work, count: int) -> Generator[Any, None, None]:
     """The results of all parts as Arrow tables, as they come; on the way out nothing runs on."""
     import ray
 

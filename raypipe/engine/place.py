@@ -1,4 +1,4 @@
-"""Where the parts of a job run best: in this process, or on the cluster. Plain values in and out."""
+"""Where the parts of a job run best: in this process or on the cluster. Plain values in and out."""
 
 from __future__ import annotations
 

@@ -154,6 +154,7 @@ class Commit:
             other figures are those of that first time (0 where its log entry was cleaned away).
         warned: rows that broke an expectation with ``on_fail="warn"`` and were written.
         outcomes: what each expectation came to, in their order.
+        ran_on: where the parts ran, ``"local"`` or ``"ray"``; None where that was not noted.
     """
 
     table: str
@@ -165,6 +166,7 @@ class Commit:
     applied_before: bool
     warned: int = 0
     outcomes: tuple[Outcome, ...] = ()
+    ran_on: str | None = None
 
     @property
     def report(self) -> Report:
@@ -173,7 +175,8 @@ class Commit:
 
     def _repr_html_(self) -> str:
         names = ("table", "version", "rows_in", "rows", "quarantined", "dropped", "applied_before")
-        facts = html_table(("", ""), [(name, getattr(self, name)) for name in names])
+        shown = [(name, getattr(self, name)) for name in (*names, "ran_on")]
+        facts = html_table(("", ""), shown)
         return facts + (self.report._repr_html_() if self.outcomes else "")
 
 

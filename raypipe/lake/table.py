@@ -14,8 +14,9 @@ from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_upkeep import TableUpkeep
 from raypipe.lake.table_writes import TableWrites
+from raypipe.lake.write.ask import is_version
 from raypipe.lake.write.previous import CHECKS
-from raypipe.lake.write.writer import QUARANTINE, is_version
+from raypipe.lake.write.writer import QUARANTINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

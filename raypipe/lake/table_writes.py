@@ -9,13 +9,15 @@ from raypipe.lake.log.table_log import TableLog
 from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_base import TableBase
-from raypipe.lake.write.writer import QUARANTINE, Ask, Writer, app_id
+from raypipe.lake.write.ask import Ask, app_id
+from raypipe.lake.write.writer import QUARANTINE, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.outcome import Commit, Report
+    from raypipe.lake.write.fused import Transform
 
 
 class TableWrites(TableBase):
@@ -30,6 +32,7 @@ class TableWrites(TableBase):
         allow_empty: bool = False,
         run_on: RunOn = "auto",
         metadata: Mapping[str, Any] | None = None,
+        transform: Transform | None = None,
     ) -> Commit:
         """Adds rows in one atomic commit.
 
@@ -37,14 +40,22 @@ class TableWrites(TableBase):
         processes, killed wherever: call it again until it returns.
 
         Args:
-            data: a path or glob or a list of them (CSV, JSON lines, Parquet), a polars frame, an
-                object with an Arrow stream, a ``ray.data.Dataset`` or a ``Snapshot``.
+            data: a path or glob or a list of them (CSV, JSON lines, Parquet, ORC, Arrow), a polars
+                frame, an object with an Arrow stream, a ``ray.data.Dataset`` or a ``Snapshot``.
             batch_id: names the batch.
             if_version: commit only if the newest version is exactly this one; -1: only if there is
                 no table yet.
             allow_empty: a source without a row is no error.
-            run_on: ``"local"``, ``"ray"``, or ``"auto"`` by size.
+            run_on: ``"local"`` (in this process, some parts at once in threads), ``"ray"``, or
+                ``"auto"``: the cluster where it has more CPUs than this machine and there is enough
+                to do. The choice is logged, and ``Commit.ran_on`` tells it.
             metadata: JSON to keep with the commit; ``history`` shows it.
+            transform: what is made of the rows before anything else looks at them, as a function of
+                one polars ``LazyFrame``. It is called once for each part of the data, so it must
+                look at each row alone; types and expectations are those of its outcome. Of Parquet
+                files and snapshots only the columns and rows are read that it needs. The columns of
+                text files then have the types that their values tell. On the cluster it must
+                pickle.
 
         Raises:
             SourceNotFoundError: a path is not there or a glob matches nothing.
@@ -55,7 +66,7 @@ class TableWrites(TableBase):
             CommitConflictError: ``if_version`` does not hold, or others came first many times.
             LakeAccessError: the lake cannot be written.
         """
-        ask = Ask.of("append", batch_id, if_version, allow_empty, run_on, metadata)
+        ask = Ask.of("append", batch_id, if_version, allow_empty, run_on, metadata, transform)
         return self._writer().write(data, ask)
 
     def overwrite(
@@ -67,22 +78,25 @@ class TableWrites(TableBase):
         allow_empty: bool = False,
         run_on: RunOn = "auto",
         metadata: Mapping[str, Any] | None = None,
+        transform: Transform | None = None,
     ) -> Commit:
         """Puts rows in the place of all rows that the table has when it commits.
 
         Older versions stay readable. Arguments, guarantees and errors are those of ``append``.
         """
-        ask = Ask.of("overwrite", batch_id, if_version, allow_empty, run_on, metadata)
+        ask = Ask.of("overwrite", batch_id, if_version, allow_empty, run_on, metadata, transform)
         return self._writer().write(data, ask)
 
-    def check(self, data: object, *, run_on: RunOn = "auto") -> Report:
+    def check(
+        self, data: object, *, run_on: RunOn = "auto", transform: Transform | None = None
+    ) -> Report:
         """What ``append`` would come to, without writing anything.
 
         Raises:
             SourceError: the data cannot be read.
             SchemaError: it does not fit the table.
         """
-        return self._writer().check(data, run_on)
+        return self._writer().check(data, run_on, transform)
 
     def has_batch(self, batch_id: str) -> bool:
         """Whether a batch has been committed."""

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from raypipe.core.errors import ConfigError, EmptySourceError, LakeAccessError
-from raypipe.core.uris import is_local
-from raypipe.lake.log.stats import delta_stats
-from raypipe.lake.log.written import WrittenFile
+from raypipe.core.errors import ConfigError, EmptySourceError, SchemaError
 from raypipe.lake.quality.expect import Expectation, Split, apply
 from raypipe.lake.quality.figures import Measures, measure
 from raypipe.lake.quality.masks import Mask, as_text
 from raypipe.lake.quality.masks import apply as masked
 from raypipe.lake.quality.tags import guarded
 from raypipe.lake.schema.dtypes import conform
-from raypipe.lake.storage.store import open_store, sync_folder
+from raypipe.lake.write.encode import Place, write_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from raypipe.lake.log.written import WrittenFile
     from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.sources import SourcePart
 
+Transform = Callable[[pl.LazyFrame], pl.LazyFrame]
 REASONS, BATCH = "_reasons", "_batch"
-_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
-_LONGEST_FOLDER = 255  # bytes of one name in a path, on every common file system
 _DIGITS = 8  # of a part's number: the files of one commit are read in the order of their names
 
 
@@ -54,6 +46,7 @@ class WriteJob:
         allow_empty: whether a part without a row is fine.
         masks: how columns with personal data are masked, with their keys.
         measured: the columns that parts measure for figures of the whole.
+        transform: what is made of the rows of each part before anything else looks at them.
     """
 
     folder: str
@@ -67,6 +60,7 @@ class WriteJob:
     allow_empty: bool
     masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
     measured: tuple[str, ...] = ()
+    transform: Transform | None = None
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -99,13 +93,14 @@ def judge(job: WriteJob, part: SourcePart) -> Split:
 
     Raises:
         EmptySourceError: the part has no row, and the job does not allow that.
+        SchemaError: its rows, or what the transform makes of them, do not fit the table.
     """
     return guarded(job.masks, part.label, lambda: _judge(job, part))
 
 
 def _judge(job: WriteJob, part: SourcePart) -> Split:
-    frame = as_text(part.read(job.schema), job.masks)
-    if frame.height == 0:
+    frame = as_text(_read(job, part), job.masks)
+    if frame.height == 0 and (job.transform is None or part.is_empty()):
         if not job.allow_empty:
             raise EmptySourceError(
                 "a source holds no row", part.label, "Leave it out, or pass allow_empty=True."
@@ -117,6 +112,44 @@ def _judge(job: WriteJob, part: SourcePart) -> Split:
         split,
         kept=masked(split.kept, job.masks),
         quarantined=masked(split.quarantined, job.masks),
+    )
+
+
+def _read(job: WriteJob, part: SourcePart) -> pl.DataFrame:
+    """The part's rows after the transform, which polars pushes into the reading of the file."""
+    if job.transform is None:
+        return part.read(job.schema)
+    rows = transformed(job.transform, part.lazy(), part.label)
+    try:
+        return rows.collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        part.read(None)  # if the source itself is at fault, this says so
+        raise _unfit(part.label, error) from error
+
+
+def transformed(transform: Transform, rows: pl.LazyFrame, label: str) -> pl.LazyFrame:
+    """What a transform makes of rows, not computed yet.
+
+    Raises:
+        ConfigError: it gives no LazyFrame.
+        SchemaError: it needs other columns or types.
+    """
+    try:
+        made: object = transform(rows)
+        if not isinstance(made, pl.LazyFrame):
+            raise ConfigError(
+                "a transform gives a polars LazyFrame", type(made).__name__, None, "transform"
+            )
+        made.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unfit(label, error) from error
+    return made
+
+
+def _unfit(label: str, error: BaseException) -> SchemaError:
+    reason = str(error).split("\n", 1)[0]
+    return SchemaError(
+        f"the transform cannot be applied to {label}", reason, "Nothing was written.", "transform"
     )
 
 
@@ -149,8 +182,8 @@ def write_refused(job: WriteJob, number: int, source: str, split: Split) -> Part
     bad: tuple[WrittenFile, ...] = ()
     if quarantined and not fatal(job, split):
         rows = split.quarantined.with_columns(pl.lit(job.batch).alias(BATCH))
-        target = f"{job.quarantine_prefix}{part_name(job, number)}.parquet"
-        bad = (write_file(job, job.quarantine_folder, rows, target, ()),)
+        place = Place(folder=job.quarantine_folder, storage_options=job.storage_options)
+        bad = write_frame(place, rows, f"{job.quarantine_prefix}{part_name(job, number)}")
     rows_in = split.kept.height + quarantined + split.dropped
     return PartResult(
         source=source,
@@ -167,99 +200,4 @@ def write_refused(job: WriteJob, number: int, source: str, split: Split) -> Part
 
 def write_rows(job: WriteJob, frame: pl.DataFrame, name: str) -> tuple[WrittenFile, ...]:
     """Writes rows of the table as files ``…part-<name>…``, one or more for each partition."""
-    return tuple(_write(job, job.folder, frame, name))
-
-
-def _write(job: WriteJob, folder: str, frame: pl.DataFrame, name: str) -> Iterator[WrittenFile]:
-    if not job.partition_by:
-        yield write_file(job, folder, frame, f"part-{name}.parquet", ())
-        return
-    groups = frame.partition_by(list(job.partition_by), as_dict=True, include_key=False)
-    for key, rows in groups.items():
-        values = tuple(
-            (column, partition_text(value, job.schema[column]))
-            for column, value in zip(job.partition_by, key, strict=True)
-        )
-        place = "/".join(_folder(column, value) for column, value in values)
-        yield write_file(job, folder, rows, f"{place}/part-{name}.parquet", values)
-
-
-def _folder(column: str, value: str | None) -> str:
-    name = f"{column}={_NULL_FOLDER if value is None else quote(value, safe=' ')}"
-    size = len(name.encode())
-    if size > _LONGEST_FOLDER:
-        raise ConfigError(
-            f"a value of partition column {column!r} is too long to name a folder",
-            f"{size} bytes, where {_LONGEST_FOLDER} are the most",
-            "Shorten it before writing, or do not partition by this column.",
-            "partition_by",
-        )
-    return name
-
-
-def partition_text(value: Any, dtype: pl.DataType) -> str | None:
-    """A partition value as the Delta protocol spells it.
-
-    Raises:
-        ConfigError: an empty string, which Delta cannot tell from null, or the name that stands
-            for null in a path.
-    """
-    if value is None:
-        return None
-    if value == "":
-        raise ConfigError(
-            "a partition value is an empty string, which a Delta table keeps as null",
-            None,
-            "Replace it before writing, or do not partition by this column.",
-            "partition_by",
-        )
-    if value == _NULL_FOLDER:
-        raise ConfigError(
-            "a partition value is the name that stands for null in a path",
-            value,
-            "Replace it before writing, or do not partition by this column.",
-            "partition_by",
-        )
-    if isinstance(dtype, pl.Datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S.%f}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def write_file(
-    job: WriteJob,
-    folder: str,
-    frame: pl.DataFrame,
-    path: str,
-    partition: tuple[tuple[str, str | None], ...],
-) -> WrittenFile:
-    """Writes one file of a table's folder, in the place of one of this name."""
-    if is_local(folder):
-        size = _write_local(Path(folder) / path, frame)
-    else:
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer, compression="zstd", statistics=True)
-        data = buffer.getvalue()
-        open_store(folder, job.storage_options).put(path, data)
-        size = len(data)
-    return WrittenFile(path, size, delta_stats(frame), partition)
-
-
-def _write_local(target: Path, frame: pl.DataFrame) -> int:
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(temporary, compression="zstd", statistics=True)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-            size = os.fstat(file.fileno()).st_size
-        temporary.replace(target)
-        sync_folder(target.parent)
-    except (OSError, pl.exceptions.PolarsError) as error:  # polars says of a full disk what it is
-        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-        raise LakeAccessError(
-            f"a file of the table cannot be written ({reason})", str(target)
-        ) from error
-    finally:  # also on Ctrl-C; gone already when all went well
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return size
+    return write_frame(Place.of(job.folder, job.storage_options, job.spec), frame, f"part-{name}")

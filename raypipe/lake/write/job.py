@@ -9,20 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from raypipe.core.errors import EmptySourceError, ExpectationError
 from raypipe.core.uris import is_local
-from raypipe.engine.parts import RunOn, run_parts
+from raypipe.engine.parts import Place, RunOn, choose_place, run_parts
 from raypipe.lake.outcome import Outcome, Report
 from raypipe.lake.quality.expect import Expectation
 from raypipe.lake.quality.figures import measure
 from raypipe.lake.schema.dtypes import merge_types, table_type
 from raypipe.lake.storage.store import open_store
-from raypipe.lake.write.fused import PartResult, WriteJob, judge, write_part
+from raypipe.lake.write.fused import PartResult, Transform, WriteJob, judge, transformed, write_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import polars as pl
 
     from raypipe.lake.log.written import WrittenFile
     from raypipe.lake.quality.base import Rule
@@ -76,20 +76,31 @@ class Tally:
         )
 
 
-def _types_of(part: SourcePart) -> Types:
-    return part.types()
+def place_of(source: Source, run_on: RunOn) -> Place:
+    """Where the parts of a source run; blocks of a dataset are read where they lie."""
+    if source.on_ray:
+        return "ray"
+    return choose_place(run_on, len(source.parts), source.nbytes).place
 
 
-def infer_schema(source: Source, run_on: RunOn) -> dict[str, pl.DataType]:
+def _types_of(transform: Transform | None, part: SourcePart) -> Types:
+    types = part.types()
+    if transform is None or not types:
+        return types
+    empty = pl.LazyFrame(schema=dict(types))
+    return dict(transformed(transform, empty, part.label).collect_schema())
+
+
+def infer_schema(
+    source: Source, run_on: RunOn, transform: Transform | None = None
+) -> dict[str, pl.DataType]:
     """The schema that a first write gives a table.
 
     Raises:
         SchemaError: the parts do not agree, or a table cannot hold a type.
         EmptySourceError: nothing tells the columns.
     """
-    found = run_parts(
-        _types_of, source.parts, run_on="ray" if source.on_ray else run_on, bytes_hint=source.nbytes
-    )
+    found = run_parts(partial(_types_of, transform), source.parts, run_on=place_of(source, run_on))
     merged: dict[str, pl.DataType] = {}
     first = ""
     for part, types in zip(source.parts, found, strict=True):
@@ -115,13 +126,8 @@ def run_job(source: Source, job: WriteJob, run_on: RunOn) -> Tally:
         ExpectationError: rows broke an expectation whose ``on_fail`` is ``"fail"``.
         SchemaError, SourceError: a part cannot be read or does not fit.
     """
-    numbered = list(enumerate(source.parts))
-    results = run_parts(
-        partial(write_part, job),
-        numbered,
-        run_on="ray" if source.on_ray else run_on,
-        bytes_hint=source.nbytes,
-    )
+    place = place_of(source, run_on)
+    results = run_parts(partial(write_part, job), list(enumerate(source.parts)), run_on=place)
     return settle(results, job)
 
 
@@ -168,10 +174,7 @@ def _judge(job: WriteJob, part: SourcePart) -> PartResult:
 
 def judge_job(source: Source, job: WriteJob, run_on: RunOn) -> tuple[PartResult, ...]:
     """Judges every part row by row and writes nothing."""
-    place: RunOn = "ray" if source.on_ray else run_on
-    return tuple(
-        run_parts(partial(_judge, job), source.parts, run_on=place, bytes_hint=source.nbytes)
-    )
+    return tuple(run_parts(partial(_judge, job), source.parts, run_on=place_of(source, run_on)))
 
 
 def clean_up(job: WriteJob, tally: Tally | None = None, *, quarantine: bool = True) -> None:

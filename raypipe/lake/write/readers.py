@@ -98,6 +98,18 @@ def read_file(path: str, types: Mapping[str, pl.DataType] | None = None) -> pl.D
     return frame
 
 
+def scan_file(path: str) -> pl.LazyFrame:
+    """A file as a plan; of Parquet only what the plan needs is read when it is collected.
+
+    Raises:
+        SourceNotFoundError: the file is not there.
+        MalformedSourceError: it does not parse; of Parquet that may come when it is collected.
+    """
+    if format_of(path) == "parquet" and Path(path).is_file():
+        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+    return read_file(path).lazy()
+
+
 def file_types(path: str) -> dict[str, pl.DataType]:
     """The columns and types of a file; for Parquet only its footer is read.
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, SourceError, SourceNotFoundError
 from raypipe.core.scan import Scan, ScanPart
-from raypipe.lake.write.readers import file_types, format_of, read_file
+from raypipe.lake.write.readers import file_types, format_of, read_file, scan_file
 
 if TYPE_CHECKING:
     import ray
@@ -39,6 +39,12 @@ class SourcePart(Protocol):
     def read(self, types: Types | None) -> pl.DataFrame:
         """The rows; ``types`` tells a text format which columns are strings."""
 
+    def lazy(self) -> pl.LazyFrame:
+        """The rows, of the types that the source itself tells, read as far as a plan needs them."""
+
+    def is_empty(self) -> bool:
+        """Whether there is no row at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class _FilePart:
@@ -52,6 +58,12 @@ class _FilePart:
 
     def read(self, types: Types | None) -> pl.DataFrame:
         return read_file(self.label, types)
+
+    def lazy(self) -> pl.LazyFrame:
+        return scan_file(self.label)
+
+    def is_empty(self) -> bool:
+        return self.lazy().head(1).collect().is_empty()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,12 @@ class _FramePart:
 
     def read(self, types: Types | None) -> pl.DataFrame:
         return self.frame
+
+    def lazy(self) -> pl.LazyFrame:
+        return self.frame.lazy()
+
+    def is_empty(self) -> bool:
+        return self.frame.is_empty()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,12 @@ class _BlockPart:
 
         return as_frame(ray.get(self.ref))
 
+    def lazy(self) -> pl.LazyFrame:
+        return self.read(None).lazy()
+
+    def is_empty(self) -> bool:
+        return self.read(None).is_empty()
+
 
 @dataclass(frozen=True, slots=True)
 class _PinnedPart:
@@ -109,6 +133,13 @@ class _PinnedPart:
 
     def read(self, types: Types | None) -> pl.DataFrame:
         return self.part.read()
+
+    def lazy(self) -> pl.LazyFrame:
+        plan = getattr(self.part, "lazy", None)
+        return self.part.read().lazy() if plan is None else cast("pl.LazyFrame", plan())
+
+    def is_empty(self) -> bool:
+        return self.part.rows == 0 or self.lazy().head(1).collect().is_empty()
 
 
 @dataclass(frozen=True, slots=True)

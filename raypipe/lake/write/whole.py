@@ -23,7 +23,8 @@ from raypipe.lake.quality.figures import judge as judge_figure
 from raypipe.lake.quality.key_search import Found, NewFile, distinct, missing, repeated, within
 from raypipe.lake.quality.keys import ForeignKeyRule, UniqueRule, check_parent, parent_rows
 from raypipe.lake.storage.store import locate, open_store
-from raypipe.lake.write.fused import BATCH, REASONS, judge, write_file
+from raypipe.lake.write.encode import Place, write_file
+from raypipe.lake.write.fused import BATCH, REASONS, judge
 from raypipe.lake.write.job import Tally
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ class _State:
         stored = left.drop([name for name, _ in file.partition])
         files = [one for one in result.files if one.path != file.path]
         if left.height:
-            rewritten = write_file(job, job.folder, stored, file.path, file.partition)
+            place = Place.of(job.folder, job.storage_options, job.spec)
+            rewritten = write_file(place, stored, file.path, file.partition)
             files.insert(result.files.index(file), rewritten)
         else:
             open_store(job.folder, job.storage_options).delete([file.path])
@@ -145,7 +147,8 @@ class _State:
                 pl.lit(job.batch).alias(BATCH),
             )
             name = f"{job.quarantine_prefix}{job.attempt}-keys-{index}-{len(refused)}.parquet"
-            refused = (*refused, write_file(job, job.quarantine_folder, rows, name, ()))
+            aside = Place(folder=job.quarantine_folder, storage_options=job.storage_options)
+            refused = (*refused, write_file(aside, rows, name))
         counted = _counted(result, rule, count)
         self.results[index] = replace(counted, files=tuple(files), quarantine_files=refused)
 

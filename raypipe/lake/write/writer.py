@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import uuid
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,6 @@ from raypipe.core.errors import (
     SchemaError,
 )
 from raypipe.core.faults import fault_point
-from raypipe.core.identity import canonical_json
 from raypipe.lake.log.commit import (
     Change,
     Committed,
@@ -36,15 +33,16 @@ from raypipe.lake.quality.figures import measured_columns
 from raypipe.lake.quality.tags import first_masked, guarded, masks_for
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
+from raypipe.lake.write.ask import Ask
 from raypipe.lake.write.checks import keep_checks
-from raypipe.lake.write.fused import BATCH, REASONS, WriteJob
-from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, run_job
+from raypipe.lake.write.fused import BATCH, REASONS, Transform, WriteJob
+from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, place_of, run_job
 from raypipe.lake.write.previous import previous_figure
 from raypipe.lake.write.sources import Source, resolve
 from raypipe.lake.write.whole import Beside, check_whole, judge_whole, row_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
@@ -58,68 +56,6 @@ _SOURCES_NOTED = 100
 _SCHEMA_TRIES = 3
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What one call of ``append`` or ``overwrite`` asks for."""
-
-    kind: str
-    batch_id: str | None
-    if_version: int | None
-    allow_empty: bool
-    run_on: RunOn
-    metadata: Mapping[str, Any]
-    attempt: str
-
-    @classmethod
-    def of(
-        cls,
-        kind: str,
-        batch_id: str | None,
-        if_version: int | None,
-        allow_empty: bool,
-        run_on: RunOn,
-        metadata: Mapping[str, Any] | None,
-    ) -> Ask:
-        """A checked request, with a name of its own.
-
-        Raises:
-            ConfigError: the batch id, the version or the metadata is not usable.
-        """
-        if batch_id is not None:
-            app_id(batch_id)
-        if if_version is not None and not is_version(if_version):
-            raise ConfigError("a version is a whole number", if_version, None, "if_version")
-        noted = dict(metadata or {})
-        try:
-            canonical_json(noted)
-        except (TypeError, ValueError) as error:
-            raise ConfigError("metadata must be JSON", str(error), None, "metadata") from error
-        return cls(
-            kind=kind,
-            batch_id=batch_id,
-            if_version=if_version,
-            allow_empty=allow_empty,
-            run_on=run_on,
-            metadata=noted,
-            attempt=uuid.uuid4().hex,
-        )
-
-    @property
-    def app_id(self) -> str | None:
-        """The transaction id in the Delta log."""
-        return None if self.batch_id is None else app_id(self.batch_id)
-
-    @property
-    def batch(self) -> str:
-        """What quarantined rows carry as their batch."""
-        return self.batch_id if self.batch_id is not None else f"auto-{self.attempt}"
-
-    @property
-    def quarantine_prefix(self) -> str:
-        """How the names of the batch's quarantine files start, in every attempt."""
-        return f"batch-{hashlib.sha256(self.batch.encode()).hexdigest()[:24]}-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +88,7 @@ class Writer:
         if ask.if_version is not None and ask.if_version != now.version:
             raise version_conflict(self.log, ask.if_version, now.version)
         source = resolve(data)
+        ask = replace(ask, run_on=place_of(source, ask.run_on))  # decided, and said, once
         for _ in range(_SCHEMA_TRIES):
             job = self.job(ask, source, now)
             try:
@@ -175,12 +112,13 @@ class Writer:
         noted = our_part(self.log.commit_info(version))
         return self.kept(Committed(version, noted, applied_before=True))
 
-    def check(self, data: object, run_on: RunOn) -> Report:
+    def check(self, data: object, run_on: RunOn, transform: Transform | None = None) -> Report:
         """Judges data and writes nothing."""
         source = resolve(data)
-        ask = Ask.of("check", None, None, True, run_on, None)
+        place = place_of(source, run_on)
+        ask = Ask.of("check", None, None, True, place, None, transform)
         job = self.job(ask, source, self.now())
-        results = judge_job(source, job, run_on)
+        results = judge_job(source, job, place)
         rules = self.rules(job)
         return check_whole(job, rules, results, source.parts, self._beside(ask)).report(rules)
 
@@ -200,7 +138,7 @@ class Writer:
             SchemaError: an expectation or a partition column does not fit the table.
         """
         masks = masks_for(self.options.pii, now.spec, f"table {self.log.name!r}")
-        spec = now.spec or self._first_spec(source, ask.run_on, masks)
+        spec = now.spec or self._first_spec(source, ask, masks)
         schema = spec.types
         for name in now.partition_by:
             dtype = schema.get(name)
@@ -227,6 +165,7 @@ class Writer:
             allow_empty=ask.allow_empty,
             masks=masks,
             measured=measured_columns(rules),
+            transform=ask.transform,
         )
 
     def rules(self, job: WriteJob) -> tuple[Rule, ...]:
@@ -245,12 +184,12 @@ class Writer:
     def _previous(self, name: str) -> Any:
         return previous_figure(self.log, self.rows, name)
 
-    def _first_spec(self, source: Source, run_on: RunOn, masks: Masks) -> TableSpec:
+    def _first_spec(self, source: Source, ask: Ask, masks: Masks) -> TableSpec:
         declared = self.options.schema
         if declared is not None:
             types = {n: one.dtype for n, one in declared.items()}
             return first_masked(self.options.first_spec(types), masks)
-        schema = guarded(masks, "the data", lambda: infer_schema(source, run_on))
+        schema = guarded(masks, "the data", lambda: infer_schema(source, ask.run_on, ask.transform))
         check_names(schema, "the data")
         reserved = [name for name in schema if name.casefold() in (REASONS, BATCH)]
         if reserved:
@@ -305,7 +244,8 @@ class Writer:
             "warned": sum(o.failed for o in report.outcomes if o.on_fail == "warn"),
             **({"checks": [o.as_json() for o in report.outcomes]} if report.outcomes else {}),
             "metadata": dict(ask.metadata),
-            "sources": [part.label for part in source.parts[:_SOURCES_NOTED]],
+            "ran_on": None if ask.run_on == "auto" else ask.run_on,
+            "sources": list(dict.fromkeys(part.label for part in source.parts))[:_SOURCES_NOTED],
         }
 
     def commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> bool:
@@ -368,6 +308,7 @@ class Writer:
             version=done.version,
             applied_before=done.applied_before,
             outcomes=tuple(Outcome.of_json(one) for one in done.noted.get("checks", ())),
+            ran_on=done.noted.get("ran_on"),
             **counts,
         )
 
@@ -375,21 +316,3 @@ class Writer:
 def _parts_of(rows: Any, where: pl.Expr | None) -> Sequence[KeyPart]:
     found: Sequence[KeyPart] = (rows if where is None else rows.where(where)).parts()
     return found
-
-
-def is_version(value: object) -> bool:
-    """Whether a caller's value can be a version at all; -1 is "no table" to ``if_version``."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def app_id(batch_id: str) -> str:
-    """The Delta transaction id of a batch.
-
-    Raises:
-        ConfigError: it is not a string of 1 to 500 characters.
-    """
-    if not isinstance(batch_id, str) or not 0 < len(batch_id) <= 500:
-        raise ConfigError(
-            "a batch id is a string of 1 to 500 characters", batch_id, None, "batch_id"
-        )
-    return f"batch:{batch_id}"

@@ -10,7 +10,7 @@ import pytest
 
 from raypipe.core.errors import LakeAccessError
 from raypipe.lake import Lake, expect
-from raypipe.lake.write.writer import Ask
+from raypipe.lake.write.ask import Ask
 
 SECRET = "hunter2-hunter2"
 KEYS = {"AWS_ACCESS_KEY_ID": f"id-{SECRET}", "AWS_SECRET_ACCESS_KEY": SECRET}
