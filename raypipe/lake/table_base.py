@@ -12,6 +12,7 @@ from raypipe.lake.log.table_log import TableLog
 if TYPE_CHECKING:
     from raypipe.lake.lake import Lake
     from raypipe.lake.options import TableOptions
+    from raypipe.lake.outcome import Commit
     from raypipe.lake.read.pin import Pinned
 
 
@@ -63,3 +64,12 @@ class TableBase:
         """
         with self._lock:
             return self._log.version()
+
+    def _wrote(self, done: Commit) -> Commit:
+        """What a write came to, after what the table itself does about it."""
+        if not done.applied_before:
+            self._after_write(done.version)
+        return done
+
+    def _after_write(self, version: int) -> None:
+        """Runs in the writer once its commit is there; must not raise."""

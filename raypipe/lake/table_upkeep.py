@@ -1,21 +1,103 @@
-"""How a table is kept in shape: what nobody needs is removed, its log stays short."""
+"""How a table is kept in shape: few large files, none that nobody needs, a short log."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from raypipe.core.errors import ConfigError
+from raypipe.lake.read.pin import pin
+from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_base import TableBase
+from raypipe.lake.upkeep.auto import THRIFTY, after_write
+from raypipe.lake.upkeep.compact import CompactAsk, compact
+from raypipe.lake.upkeep.restore import restore
 from raypipe.lake.upkeep.vacuum import clean_log, vacuum
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
-    from raypipe.lake.upkeep.report import VacuumReport
+    import polars as pl
+
+    from raypipe.engine.parts import RunOn
+    from raypipe.lake.outcome import Commit
+    from raypipe.lake.upkeep.report import Compaction, VacuumReport
 
 
 class TableUpkeep(TableBase):
-    """The methods that change no row."""
+    """The methods that keep a table in shape, or bring it back to an older one."""
+
+    def compact(
+        self,
+        *,
+        where: pl.Expr | None = None,
+        target_bytes: int | None = None,
+        z_order: str | Sequence[str] = (),
+        run_on: RunOn = "auto",
+    ) -> Compaction:
+        """Puts small files together into fewer large ones; no row changes.
+
+        Files of one partition that follow each other in reading order become one, which takes the
+        place of the first: rows keep their order within a partition, and in the whole of a table
+        without partitions. Files of three quarters of the target size or more stay. In a table with
+        ``sort_by`` the rows of each new file are sorted by it. The change feed says nothing of it.
+
+        With ``z_order`` all files are rewritten, so that rows that are near in several columns lie
+        in the same files and row groups: the columns' values become ranks, whose bits are
+        interleaved (Morton's order over quantiles). Up to 1 GiB of files is laid out at once.
+
+        Safe beside writers, merges and other compactions, which it neither loses nor doubles: it
+        commits only while the files that it read are in the table, and otherwise decides again.
+        Killed anywhere, it left the table as it was or compacted; a vacuum takes the files it left.
+
+        Args:
+            where: only files that can hold a row of this filter (with their neighbours).
+            target_bytes: how large a file should become; default ``delta.targetFileSize``, else
+                256 MiB. A worker holds the rows of one such file in memory.
+            z_order: columns to lay the rows out by.
+            run_on: ``"local"``, ``"ray"``, or ``"auto"`` by size.
+
+        Raises:
+            TableNotFoundError: nothing has been written yet.
+            ConfigError: an argument is not usable, or the table allows no such change.
+            SchemaError: a column is not there, or cannot be ordered.
+            LakeError: a file is gone or damaged.
+            CommitConflictError: others changed the same files under every attempt.
+        """
+        columns = (z_order,) if isinstance(z_order, str) else tuple(z_order)
+        ask = CompactAsk(where=where, target_bytes=target_bytes, z_order=columns, run_on=run_on)
+        return compact(self._log, self._look, ask)
+
+    def tidy(self) -> Compaction:
+        """Compacts as writers do where ``delta.autoOptimize.autoCompact`` is set.
+
+        Only where at least 50 small files follow each other, and no file together with others that
+        are smaller in all: called again and again, it rewrites a row a few times in its life. Runs
+        in this process. Guarantees and errors are those of ``compact``.
+        """
+        return compact(self._log, self._look, THRIFTY)
+
+    def restore(self, version: int | None = None, timestamp: datetime | None = None) -> Commit:
+        """Makes the table what it was at a version or a time, in one commit on top of the newest.
+
+        Rows, columns and properties are those of then; the versions between stay readable. What
+        others commit before it does is undone too. Files are not copied: those of then must still
+        be there.
+
+        Returns:
+            The commit; its ``rows`` are those that came back. If the table is what it was already,
+            nothing is committed and ``applied_before`` is true.
+
+        Raises:
+            TableNotFoundError: nothing has been written yet.
+            VersionNotFoundError: there is no such version, or a vacuum has taken files of it.
+            ConfigError: not just one of the two is given, or the table allows no removal.
+            LakeError: a file of that version is gone.
+            CommitConflictError: others came first many times.
+        """
+        return restore(self._log, self._lake._pin_book, self._wanted(version, timestamp))
 
     def vacuum(
         self,
@@ -83,3 +165,22 @@ class TableUpkeep(TableBase):
         with self._log.newest() as table:
             table.create_checkpoint()
             return int(table.version())
+
+    def _after_write(self, version: int) -> None:
+        after_write(self._log, self._look, version)
+
+    def _look(self) -> Snapshot:
+        return Snapshot(self._lake, self._log, pin(self._log, None))
+
+    def _wanted(self, version: int | None, timestamp: datetime | None) -> int:
+        if (version is None) == (timestamp is None):
+            raise ConfigError("restore takes a version or a timestamp", (version, timestamp))
+        if version is not None:
+            if not isinstance(version, int) or isinstance(version, bool):
+                raise ConfigError("a version is a whole number", version, None, "version")
+            return version
+        if not isinstance(timestamp, datetime):
+            raise ConfigError(
+                "a timestamp is a datetime", timestamp, "Naive ones are UTC.", "timestamp"
+            )
+        return self._log.at_time(timestamp)

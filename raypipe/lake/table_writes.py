@@ -67,7 +67,7 @@ class TableWrites(TableBase):
             LakeAccessError: the lake cannot be written.
         """
         ask = Ask.of("append", batch_id, if_version, allow_empty, run_on, metadata, transform)
-        return self._writer().write(data, ask)
+        return self._wrote(self._writer().write(data, ask))
 
     def overwrite(
         self,
@@ -85,7 +85,7 @@ class TableWrites(TableBase):
         Older versions stay readable. Arguments, guarantees and errors are those of ``append``.
         """
         ask = Ask.of("overwrite", batch_id, if_version, allow_empty, run_on, metadata, transform)
-        return self._writer().write(data, ask)
+        return self._wrote(self._writer().write(data, ask))
 
     def check(
         self, data: object, *, run_on: RunOn = "auto", transform: Transform | None = None

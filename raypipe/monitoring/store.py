@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from raypipe.lake import Lake, Table
 
 _EPOCH = "epoch"
+_PROPERTIES = {"delta.autoOptimize.autoCompact": True}  # a file for each window, for years
 _ALERTS_SCHEMA: dict[str, Any] = {
     "id": pl.String,
     "model": pl.String,
@@ -40,8 +41,8 @@ class MonitorStore:
     """The tables of one model's monitor: ``<model>__drift`` and ``<model>__alerts``."""
 
     def __init__(self, lake: Lake, model: str) -> None:
-        self.drift: Table = lake.table(f"{model}__drift")
-        self.alerts: Table = lake.table(f"{model}__alerts")
+        self.drift: Table = lake.table(f"{model}__drift", properties=_PROPERTIES)
+        self.alerts: Table = lake.table(f"{model}__alerts", properties=_PROPERTIES)
         self._model = model
         self._revision = -1
         self._last: dict[int, MonitorState] = {}

@@ -8,7 +8,7 @@ a change told twice happens once.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -27,12 +27,12 @@ from raypipe.core.times import utc_now
 from raypipe.core.uris import check_name
 from raypipe.models import ModelBundle
 from raypipe.registry.gates import Gate, GateReport, evaluate_all
+from raypipe.registry.holding import Trained, hold
 from raypipe.registry.state import Event, ModelState, fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from raypipe.core.scan import Scan
     from raypipe.lake import Lake
 
 TABLE = "registry"
@@ -49,22 +49,6 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-class Trained(Protocol):
-    """What can be registered: a ``Run``, or anything that holds a bundle and its name."""
-
-    @property
-    def id(self) -> str:
-        """Names the run; the same run is registered once."""
-
-    @property
-    def bundle(self) -> ModelBundle:
-        """The model with its recipe and manifest."""
-
-    @property
-    def valid(self) -> Scan | pl.DataFrame | None:
-        """The rows it was validated on."""
-
-
 class Registry:
     """The models of a lake, their versions, and which of them is in service.
 
@@ -73,7 +57,7 @@ class Registry:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self._table = lake.table(TABLE)
+        self._table = lake.table(TABLE, properties={"delta.autoOptimize.autoCompact": True})
 
     def register(
         self,
@@ -86,7 +70,8 @@ class Registry:
         """Stores a run's model as the next version, if it passes its gate.
 
         Idempotent: a run that is a version already gives that version, without a second check.
-        Killed anywhere and called again, there is one version.
+        Killed anywhere and called again, there is one version. What it takes to build the model
+        again is pinned for ever: the versions of tables that the run was trained on.
 
         Args:
             name: the model's name.
@@ -123,6 +108,7 @@ class Registry:
         check_name("model", name)
         known = self.state(name).version_of_run(run.id)
         if known is not None:
+            hold(self.lake, name, run, forever=True)
             return self.version(name, known)
         report = self.evaluate(name, run, gate)
         detail = {"gate": report.to_dict(), "tags": tags or {}, "hash": run.bundle.content_hash}
@@ -130,6 +116,7 @@ class Registry:
             refusal = f"refused:{name}:{run.id}:{content_hash(report.to_dict())[:12]}"
             self._record(name, lambda _: (refusal, "refused", None, run.id, detail))
             return report
+        hold(self.lake, name, run)
         path = f"models/{name}/{run.id}"
         for file, data in run.bundle.to_files().items():
             self.lake.files.put(f"{path}/{file}", data)
@@ -145,6 +132,7 @@ class Registry:
                 detail,
             ),
         )
+        hold(self.lake, name, run, forever=True)
         number = self.state(name).version_of_run(run.id)
         if number is None:
             raise RegistryError("the registered version is not in the table", f"run {run.id}")

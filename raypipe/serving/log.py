@@ -21,6 +21,7 @@ from raypipe.core.errors import LakeError, ServiceUnavailableError, TableNotFoun
 from raypipe.core.faults import fault_point
 from raypipe.core.identity import content_hash
 from raypipe.serving.log_table import (
+    PROPERTIES,
     Entry,
     Schema,
     entries_frame,
@@ -28,6 +29,7 @@ from raypipe.serving.log_table import (
     log_schema,
     table_name,
 )
+from raypipe.serving.log_upkeep import LogUpkeep
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -64,7 +66,8 @@ class PredictionLog:
         self._model = model
         self._mode = mode
         self._wait_s = _BUFFERED_S if mode == "buffered" else linger.total_seconds()
-        self._table = lake.table(table_name(model))
+        self._table = lake.table(table_name(model), properties=PROPERTIES)
+        self._upkeep = LogUpkeep(lake, model)
         self._schema: Schema | None = None
         self._waiting: list[tuple[Entry, Future[bool]]] = []
         self._rows = 0
@@ -206,6 +209,7 @@ class PredictionLog:
                 time.sleep(_PAUSE_S * 2**attempt)
             else:
                 fault_point("serving:after-log")
+                self._upkeep.after_commit(commit.version)
                 return attempt > 0 or not commit.applied_before
         raise AssertionError("the last attempt returns or raises")
 

@@ -47,6 +47,15 @@ FIXED: Mapping[str, pl.DataType] = {
 
 Schema = Mapping[str, pl.DataType]
 
+PROPERTIES: Mapping[str, str] = {
+    # Each commit is a batch of its own, tried again within seconds: its id need not be kept longer.
+    "delta.setTransactionRetentionDuration": "interval 1 hours",
+    "delta.logRetentionDuration": "interval 7 days",
+    # Who asks again is looked for in the files of a day: they stay small enough to be read for it.
+    "delta.targetFileSize": "32mb",
+}
+"""With which the log is made, so that it stays bounded however many commits it sees."""
+
 LOOK_BACK = timedelta(days=1)
 """For how long after its answer a request that comes again is looked for in the log."""
 

@@ -12,6 +12,7 @@ from raypipe.core.identity import content_hash
 from raypipe.core.uris import is_local, join
 from raypipe.features import FittedRecipe, Recipe
 from raypipe.models import ModelBundle, labelled_scores, metrics
+from raypipe.training.holding import held
 from raypipe.training.learner import XGBoost
 from raypipe.training.plan import Shards, plan_shards, to_json
 from raypipe.training.run import Run
@@ -87,7 +88,8 @@ class Trainer:
         """Trains, or goes on, or gives back what was trained before.
 
         A fit with the same configuration on the same rows has the same run id: finished, it is read
-        back without training; interrupted, it goes on from its last checkpoint.
+        back without training; interrupted, it goes on from its last checkpoint. Until a day after
+        its end the versions that it reads are pinned, so that no vacuum takes their files.
 
         Args:
             train: the rows to learn from; those without a label are left out.
@@ -115,6 +117,13 @@ class Trainer:
         finished = _read_back(lake, run_id, valid)
         if finished is not None:
             return finished
+        with held(lake, (train, valid), run_id):
+            return self._train(train, valid, config, run_id)
+
+    def _train(
+        self, train: Snapshot, valid: Snapshot | None, config: dict[str, Any], run_id: str
+    ) -> Run:
+        lake = train.lake
         fitted = self.recipe.fit(train, label=self.label)
         _check_labels(fitted, train)
         parts, valid_parts = train.parts(), valid.parts() if valid else ()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from datetime import UTC, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import CommitConflictError, VersionNotFoundError
@@ -161,16 +159,10 @@ def _ms(ago: timedelta) -> int:
 
 
 def _found(log: TableLog) -> list[Found]:
-    found = []
-    for folder, _, names in os.walk(log.uri):
-        for name in names:
-            try:
-                facts = Path(folder, name).stat()
-            except FileNotFoundError:
-                continue
-            path = Path(folder, name).relative_to(log.uri).as_posix()
-            found.append(Found(path, facts.st_size, int(facts.st_mtime * 1000)))
-    return found
+    return [
+        Found(e.path, e.size, int(e.modified.replace(tzinfo=UTC).timestamp() * 1000))
+        for e in open_store(log.uri, log.options).entries("")
+    ]
 
 
 def _overtaken(log: TableLog) -> CommitConflictError:
