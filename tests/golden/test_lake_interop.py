@@ -1,0 +1,208 @@
+"""Tables written in every way are read alike by the other readers of Delta tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import polars as pl
+import pytest
+
+from raypipe.lake import Lake, Table, expect
+
+ROOT = Path(__file__).parents[2]
+PEERS = ROOT / ".venvs" / "peers" / "bin" / "python"
+
+
+def rows(start: int, n: int = 5) -> pl.DataFrame:
+    k = range(start, start + n)
+    return pl.DataFrame(
+        {
+            "k": k,
+            "place": [["a b", "50%/ü=1", None][i % 3] for i in k],
+            "x": [None if i % 4 == 0 else i / 2 for i in k],
+            "day": [date(2013, 1, 1 + i % 28) for i in k],
+            "at": [datetime(2013, 1, 1, 5, 6, 7, i) for i in k],
+            "text": [f"ü{i}" * (i % 40) for i in k],
+            "list": [list(range(i % 3)) for i in k],
+            "pair": [{"a": i, "b": str(i)} for i in k],
+            "nothing": [None] * n,
+        },
+        schema_overrides={
+            "place": pl.String,
+            "x": pl.Float64,
+            "nothing": pl.Int64,
+            "list": pl.List(pl.Int64),
+        },
+    )
+
+
+def appended(lake: Lake) -> Table:
+    table = lake.table("t")
+    for n in range(0, 20, 5):
+        table.append(rows(n), batch_id=str(n))
+    return table
+
+
+def overwritten(lake: Lake) -> Table:
+    appended(lake).overwrite(rows(50))
+    return lake.table("t")
+
+
+def partitioned(lake: Lake) -> Table:
+    table = lake.table("t", partition_by=("place", "day"))
+    table.append(rows(0, 12))
+    table.append(rows(12, 3))
+    return table
+
+
+def quarantined(lake: Lake) -> Table:
+    table = lake.table("t", expect=[expect.between("k", 0, 7, on_fail="quarantine")])
+    table.append(rows(0, 12))
+    return table.quarantine()
+
+
+def with_a_checkpoint(lake: Lake) -> Table:
+    table = lake.table("t")
+    for n in range(25):
+        table.append(rows(n, 1), batch_id=str(n))
+    return table
+
+
+def evolved(lake: Lake) -> Table:
+    appended(lake)
+    lake.table("t", evolve="add").append(rows(90).with_columns(more=pl.lit(1.5), also=pl.lit("z")))
+    return lake.table("t")
+
+
+def merged(lake: Lake) -> Table:
+    table = lake.table("t", properties={"delta.enableChangeDataFeed": "true"})
+    table.append(rows(0, 12))
+    table.merge(rows(10, 5).with_columns(text=pl.lit("new")), on="k")
+    table.delete(pl.col("k") < 3)
+    table.update({"x": pl.lit(9.0)}, where=pl.col("k") == 5)
+    return table
+
+
+def merged_by_partition(lake: Lake) -> Table:
+    table = lake.table("t", partition_by="place")
+    table.append(rows(0, 12))
+    table.merge(rows(10, 5).with_columns(text=pl.lit("new")), on=["k", "place"])
+    table.overwrite(rows(30, 6).filter(pl.col("place") == "a b"), where=pl.col("place") == "a b")
+    return table
+
+
+def compacted(lake: Lake) -> Table:
+    table = appended(lake)
+    table.compact()
+    table.append(rows(60))
+    table.zorder("k", "day")
+    return table
+
+
+def restored(lake: Lake) -> Table:
+    table = appended(lake)
+    table.overwrite(rows(70))
+    table.restore(3)
+    return table
+
+
+MADE: list[Callable[[Lake], Table]] = [
+    appended, overwritten, partitioned, quarantined, with_a_checkpoint, evolved, merged,
+    merged_by_partition, compacted, restored,
+]  # fmt: skip
+NEEDS = {
+    "merged": "merge", "merged_by_partition": "merge", "compacted": "compact",
+    "restored": "restore", "evolved": "evolve",
+}  # fmt: skip
+
+
+def same(got: pl.DataFrame, table: Table) -> None:
+    expected = table.at().frame()
+    order = ["k", "at"]
+    got = got.select(expected.columns)
+    for name, dtype in expected.schema.items():
+        if got.schema[name] != dtype:  # large and small strings, units of time
+            got = got.with_columns(pl.col(name).cast(dtype))
+    assert expected.height > 0
+    assert got.sort(order).equals(expected.sort(order))
+
+
+@pytest.fixture(scope="module", params=MADE, ids=lambda made: made.__name__)
+def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    needs = NEEDS.get(request.param.__name__)
+    if needs and needs != "evolve" and not hasattr(Table, needs):
+        pytest.skip("not landed")
+    made: Table = request.param(Lake(tmp_path_factory.mktemp("lake")))
+    return made
+
+
+def test_by_deltalake(table: Table) -> None:
+    opened = deltalake.DeltaTable(table.uri)
+    same(pl.DataFrame(opened.scan()), table)
+    same(pl.DataFrame(opened.to_pyarrow_table()), table)
+    assert opened.version() == table.version()
+    assert "view" not in str(opened.to_pyarrow_table().schema)
+
+
+def test_by_polars(table: Table) -> None:
+    same(pl.scan_delta(table.uri).collect(), table)
+    some = pl.scan_delta(table.uri).filter(pl.col("k") == 4).collect()
+    assert some.height == table.at().where(pl.col("k") == 4).count()
+
+
+def test_by_ray(ray_session: None, table: Table) -> None:
+    import pyarrow as pa
+    import ray
+
+    read = ray.data.read_delta(table.uri)
+    same(pl.DataFrame(pa.concat_tables(ray.get(read.to_arrow_refs()), promote_options="permissive")),
+         table)  # fmt: skip
+
+
+@pytest.mark.skipif(not PEERS.is_file(), reason="make peers installs Daft")
+def test_by_daft(table: Table, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    script = (
+        "import daft, json, sys, pyarrow.parquet\n"
+        "frame = daft.read_deltalake(sys.argv[1])\n"
+        "pyarrow.parquet.write_table(frame.to_arrow(), sys.argv[2])\n"
+    )
+    subprocess.run([str(PEERS), "-c", script, table.uri, str(out)], check=True, timeout=120)
+    same(pl.read_parquet(out), table)
+
+
+def test_by_duckdb(table: Table) -> None:
+    if importlib.util.find_spec("duckdb") is None:
+        pytest.skip("duckdb is not installed")
+    import duckdb
+
+    with duckdb.connect() as session:
+        try:
+            session.execute("INSTALL delta; LOAD delta")
+        except duckdb.Error as error:
+            pytest.skip(f"DuckDB's delta extension cannot be had: {str(error)[:60]}")
+        got: Any = session.execute("SELECT * FROM delta_scan(?)", [table.uri]).arrow()
+    same(pl.DataFrame(got), table)
+
+
+def test_no_file_holds_a_type_that_other_readers_refuse(table: Table) -> None:
+    import pyarrow.parquet as pq
+
+    for part in table.at().parts():
+        assert "view" not in str(pq.read_schema(part.uri))
+
+
+def test_every_line_of_the_log_has_one_known_action(table: Table) -> None:
+    known = {"commitInfo", "protocol", "metaData", "add", "remove", "cdc", "txn"}
+    for path in (Path(table.uri) / "_delta_log").glob("*.json"):
+        for line in path.read_text().splitlines():
+            action = json.loads(line)
+            assert len(action) == 1
+            assert set(action) <= known
