@@ -118,7 +118,9 @@ def main() -> None:
 
 
 def report(table: list[dict[str, Any]], scales: list[float]) -> None:
-    print("| way | scale | rows | files | write s | read s | driver peak MB | tree peak MB | CPU s |")
+    print(
+        "| way | scale | rows | files | write s | read s | driver peak MB | tree peak MB | CPU s |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for row in table:
         print(

@@ -161,9 +161,8 @@ def test_by_ray(ray_session: None, table: Table) -> None:
     import pyarrow as pa
     import ray
 
-    read = ray.data.read_delta(table.uri)
-    same(pl.DataFrame(pa.concat_tables(ray.get(read.to_arrow_refs()), promote_options="permissive")),
-         table)  # fmt: skip
+    blocks = ray.get(ray.data.read_delta(table.uri).to_arrow_refs())
+    same(pl.DataFrame(pa.concat_tables(blocks, promote_options="permissive")), table)
 
 
 @pytest.mark.skipif(not PEERS.is_file(), reason="make peers installs Daft")

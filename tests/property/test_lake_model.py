@@ -6,8 +6,11 @@ read again to the same rows in the same order.
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import tempfile
+from collections import Counter
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import polars as pl
@@ -18,6 +21,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -33,6 +37,7 @@ ROW = st.tuples(
 ROWS = st.lists(ROW, min_size=1, max_size=5)
 UNIQUE = st.lists(ROW, min_size=1, max_size=5, unique_by=lambda row: row[0])
 WRITERS = 3
+WHO = st.integers(0, WRITERS - 1)
 Row = tuple[Any, ...]
 
 
@@ -59,6 +64,20 @@ WHERES: dict[str, tuple[pl.Expr, Any]] = {
     "nothing": (pl.col("id") > 99, lambda row: False),
 }  # fmt: skip
 WHERE = st.sampled_from(list(WHERES))
+
+
+EVOLVES = False
+
+
+def can(method: str, argument: str | None = None) -> bool:
+    found = getattr(Table, method, None)
+    return found is not None and (
+        argument is None or argument in inspect.signature(found).parameters
+    )
+
+
+def _updated(row: Row) -> Row:
+    return (row[0], "x", None if row[2] is None else row[2] + 1, *row[3:])
 
 
 class Model(RuleBasedStateMachine):
@@ -99,13 +118,13 @@ class Model(RuleBasedStateMachine):
         self.rows = list(rows)
         self._committed(self.writers[0].append(frame(rows)).version)
 
-    @rule(rows=ROWS, who=st.integers(0, WRITERS - 1))
+    @rule(rows=ROWS, who=WHO)
     def append(self, rows: list[Row], who: int) -> None:
         rows = self._filled(rows)
         self.rows += rows
         self._committed(self.writers[who].append(frame(rows, self.width)).version)
 
-    @rule(rows=ROWS, batch=st.integers(0, 4), who=st.integers(0, WRITERS - 1))
+    @rule(rows=ROWS, batch=st.integers(0, 4), who=WHO)
     def append_batch(self, rows: list[Row], batch: int, who: int) -> None:
         name, rows = f"b{batch}", self._filled(rows)
         done = self.writers[who].append(frame(rows, self.width), batch_id=name)
@@ -116,7 +135,7 @@ class Model(RuleBasedStateMachine):
             self.rows += rows
             self._committed(done.version)
 
-    @rule(rows=ROWS, who=st.integers(0, WRITERS - 1))
+    @rule(rows=ROWS, who=WHO)
     def overwrite(self, rows: list[Row], who: int) -> None:
         self.rows = self._filled(rows)
         self._committed(self.writers[who].overwrite(frame(self.rows, self.width)).version)
@@ -132,14 +151,14 @@ class Model(RuleBasedStateMachine):
         assert now.count() == len(self.rows)
         self.seen.setdefault(now.version, got)
 
-    @rule(data=st.data(), who=st.integers(0, WRITERS - 1))
+    @rule(data=st.data(), who=WHO)
     def travel(self, data: st.DataObject, who: int) -> None:
         version = data.draw(st.sampled_from(sorted(self.remembered)))
         got = self.writers[who].at(version=version).frame()
         assert order(got.rows()) == order(self.remembered[version])
         assert got.equals(self.seen.setdefault(version, got))
 
-    @rule(name=WHERE, data=st.data(), who=st.integers(0, WRITERS - 1))
+    @rule(name=WHERE, data=st.data(), who=WHO)
     def filtered(self, name: str, data: st.DataObject, who: int) -> None:
         where, test = WHERES[name]
         version = data.draw(st.sampled_from(sorted(self.remembered)))
@@ -148,7 +167,117 @@ class Model(RuleBasedStateMachine):
         assert order(now.frame().rows()) == order(expected)
         assert now.count() == len(expected)
 
-    @rule(who=st.integers(0, WRITERS - 1))
+    @precondition(lambda self: can("overwrite", "where"))
+    @rule(rows=ROWS, name=WHERE, who=WHO)
+    def overwrite_some(self, rows: list[Row], name: str, who: int) -> None:
+        where, test = WHERES[name]
+        rows = [row for row in self._filled(rows) if test(row)]
+        data = frame(rows, self.width)
+        done = self.writers[who].overwrite(data, where=where, allow_empty=True)
+        self.rows = [row for row in self.rows if not test(row)] + rows
+        self._committed(done.version)
+
+    @precondition(lambda self: can("merge"))
+    @rule(rows=UNIQUE, who=WHO, kind=st.sampled_from(["upsert", "insert", "update", "delete"]))
+    def merge(self, rows: list[Row], who: int, kind: str) -> None:
+        rows = self._filled(rows)
+        options = {
+            "upsert": {},
+            "insert": {"when_matched": "ignore"},
+            "update": {"when_not_matched": "ignore"},
+            "delete": {"when_matched": "delete", "when_not_matched": "ignore"},
+        }[kind]
+        done = self.writers[who].merge(frame(rows, self.width), "id", **options)
+        source, known = {row[0]: row for row in rows}, {row[0] for row in self.rows}
+        if kind in ("upsert", "update"):
+            self.rows = [source.get(row[0], row) for row in self.rows]
+        if kind == "delete":
+            self.rows = [row for row in self.rows if row[0] not in source]
+        if kind in ("upsert", "insert"):
+            self.rows += [row for row in rows if row[0] not in known]
+        self._committed(done.version)
+
+    @precondition(lambda self: can("delete"))
+    @rule(name=WHERE, who=WHO)
+    def delete(self, name: str, who: int) -> None:
+        where, test = WHERES[name]
+        done = self.writers[who].delete(where)
+        self.rows = [row for row in self.rows if not test(row)]
+        self._committed(done.version)
+
+    @precondition(lambda self: can("update"))
+    @rule(name=WHERE, who=WHO, batch=st.none() | st.integers(0, 2))
+    def update(self, name: str, who: int, batch: int | None) -> None:
+        where, test = WHERES[name]
+        batch_id = None if batch is None else f"u{batch}"
+        changed = {"v": pl.col("v") + 1, "p": pl.lit("x")}
+        done = self.writers[who].update(where, changed, batch_id=batch_id)
+        assert done.applied_before == (batch_id in self.batches)
+        if done.applied_before:
+            return
+        if batch_id:
+            self.batches[batch_id] = done.version
+        self.rows = [_updated(row) if test(row) else row for row in self.rows]
+        self._committed(done.version)
+
+    @precondition(lambda self: can("compact"))
+    @rule(who=WHO, z=st.sampled_from([(), ("id",), ("v", "id")]), small=st.booleans())
+    def compact(self, who: int, z: tuple[str, ...], small: bool) -> None:
+        table = self.writers[who]
+        before = table.at().frame()
+        done = table.compact(z_order=z, target_bytes=2000 if small else None)
+        if not z and not self.partition_by:
+            assert table.at().frame().equals(before)
+        self._committed(done.version)
+
+    @precondition(lambda self: can("restore"))
+    @rule(data=st.data(), who=WHO)
+    def restore(self, data: st.DataObject, who: int) -> None:
+        version = data.draw(st.sampled_from(sorted(self.remembered)))
+        done = self.writers[who].restore(version)
+        self.rows, self.width = list(self.remembered[version]), self.widths[version]
+        self._committed(done.version)
+
+    @precondition(lambda self: can("vacuum"))
+    @rule(who=WHO, now=st.sampled_from([False, False, True]))
+    def vacuum(self, who: int, now: bool) -> None:
+        self.writers[who].vacuum(retention=timedelta(0) if now else None)
+        if now:  # what stays is what is newest
+            newest = max(self.remembered)
+            self.remembered = {newest: self.remembered[newest]}
+            self.seen = {v: rows for v, rows in self.seen.items() if v == newest}
+
+    @precondition(lambda self: can("checkpoint"))
+    @rule(who=WHO)
+    def checkpoint(self, who: int) -> None:
+        self.writers[who].checkpoint()
+
+    @precondition(lambda self: EVOLVES and self.width < 6)
+    @rule(rows=ROWS)
+    def evolve(self, rows: list[Row]) -> None:
+        self.width += 1
+        self.rows = [(*row, None) for row in self.rows]
+        rows = self._filled(rows)
+        done = self._table(evolve="add").append(frame(rows, self.width))
+        self.rows += rows
+        self._committed(done.version)
+
+    @precondition(lambda self: can("changes"))
+    @rule(data=st.data(), who=WHO)
+    def replay(self, data: st.DataObject, who: int) -> None:
+        since = data.draw(st.sampled_from(sorted(self.remembered)))
+        changed = self.writers[who].changes(since).frame()
+        rows = [row + (None,) * (self.width - len(row)) for row in self.remembered[since]]
+        columns = self.writers[who].at().frame().columns
+        if self.widths[since] > self.width or len(columns) != self.width:
+            return  # columns went with a restore
+        counts = Counter(rows)
+        for kind, *row in changed.select("_change_type", *columns).iter_rows():
+            counts[tuple(row)] += 1 if kind in ("insert", "update_postimage") else -1
+        assert not [row for row, count in counts.items() if count < 0]
+        assert order(list(counts.elements())) == order(self.rows)
+
+    @rule(who=WHO)
     def begin_anew(self, who: int) -> None:
         self.writers[who] = self._table()
 
@@ -161,6 +290,11 @@ class Model(RuleBasedStateMachine):
 KINDS = {
     "plain": {},
     "partitioned": {"partition_by": ("p",)},
+    "feed": {"properties": {"delta.enableChangeDataFeed": "true"}},
+    "partitioned_feed": {
+        "partition_by": ("p",),
+        "properties": {"delta.enableChangeDataFeed": "true"},
+    },
 }
 
 
