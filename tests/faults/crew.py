@@ -98,6 +98,10 @@ class Crew:
             self._members[told["ended"]].status = told["status"]
         return told
 
+    def told(self) -> str:
+        """The last words of members that failed."""
+        return self.log.read_text()[-3000:]
+
     def close(self) -> None:
         """Ends every member that is left, and the crew."""
         for member in self._members.values():

@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -51,10 +52,49 @@ def append(root: str, acks: str, name: str, batches: int, n: int, refused: int) 
         acknowledge(acks, src)
 
 
-def _patiently(call: object) -> None:
+def merge(root: str, acks: str, name: str, gens: int, n: int, refused: int) -> None:
+    """Brings the source ``name`` from one generation to the next, with rows that are refused."""
+    for gen in range(1, gens + 1):
+        data, batch = rows(name, n, gen, refused), f"{name}-{gen}"
+        _patiently(lambda d=data, b=batch: table(root).merge(d, ["src", "k"], batch_id=b))
+        acknowledge(acks, batch)
+
+
+def update(root: str, acks: str, name: str, gens: int, n: int) -> None:
+    """Counts the generation of its rows up: what happens twice is seen."""
+    _patiently(lambda: table(root).append(rows(name, n), batch_id=f"{name}-0"))
+    acknowledge(acks, f"{name}-0")
+    mine = pl.col("src") == name
+    for gen in range(1, gens + 1):
+        batch = f"{name}-{gen}"
+        more = {"gen": pl.col("gen") + 1}
+        _patiently(lambda b=batch, more=more: table(root).update(mine, more, batch_id=b))
+        acknowledge(acks, batch)
+
+
+def compact(root: str, stop: str) -> None:
+    """Compacts again and again, now and then by a curve."""
+    while not Path(stop).exists():
+        if table(root).exists:
+            curve = random.choice([(), (), ("k", "gen")])
+            _patiently(lambda curve=curve: table(root).compact(z_order=curve))
+        time.sleep(random.uniform(0, 0.05))
+
+
+def vacuum(root: str, stop: str) -> None:
+    """Removes what nobody needs, and old log entries, again and again."""
+    while not Path(stop).exists():
+        if table(root).exists:
+            table(root).vacuum(log=True)
+            table(root).checkpoint()
+        time.sleep(random.uniform(0, 0.1))
+
+
+def _patiently(call: Callable[[], object]) -> None:
+    """As a client does whose call others were ahead of."""
     for _ in range(20):
         try:
-            call()  # type: ignore[operator]
+            call()
         except CommitConflictError:
             continue
         return
