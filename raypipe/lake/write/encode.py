@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import LakeAccessError
+from raypipe.core.faults import fault_point
 from raypipe.core.uris import is_local
 from raypipe.lake.log.stats import delta_stats
 from raypipe.lake.log.written import WrittenFile
@@ -165,6 +166,7 @@ def _write_local(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _encode(frame, temporary, sort_by)
+        fault_point("lake:mid-file")
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
             size = os.fstat(file.fileno()).st_size

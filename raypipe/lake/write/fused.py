@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from raypipe.core.errors import ConfigError, EmptySourceError, SchemaError
+from raypipe.core.faults import fault_point
 from raypipe.lake.quality.expect import Expectation, Split, apply
 from raypipe.lake.quality.figures import Measures, measure
 from raypipe.lake.quality.masks import Mask, as_text
@@ -160,6 +161,7 @@ def write_part(job: WriteJob, numbered: tuple[int, SourcePart]) -> PartResult:
     """
     number, part = numbered
     split = judge(job, part)
+    fault_point("lake:before-write")
     result = write_refused(job, number, part.label, split)
     if not split.kept.height or fatal(job, split):
         return result
