@@ -141,7 +141,10 @@ class _Html(str):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One write: ``rows_in == rows + quarantined + dropped``.
+    """One write.
+
+    Of an append or an overwrite ``rows_in == rows + quarantined + dropped``. Of a merge ``rows``
+    are those inserted and updated; tombstones and rows that are too old are in ``rows_in`` alone.
 
     Attributes:
         table: the table's name.
@@ -155,6 +158,10 @@ class Commit:
         warned: rows that broke an expectation with ``on_fail="warn"`` and were written.
         outcomes: what each expectation came to, in their order.
         ran_on: where the parts ran, ``"local"`` or ``"ray"``; None where that was not noted.
+        inserted: of a merge: rows that the table did not have.
+        updated: of a merge or an update: rows of the table that changed.
+        deleted: of a merge, a delete or an overwrite of some rows: rows that went.
+        how: how a merge was carried out, ``"rewrite"`` or ``"deltalake"``; otherwise empty.
     """
 
     table: str
@@ -167,6 +174,10 @@ class Commit:
     warned: int = 0
     outcomes: tuple[Outcome, ...] = ()
     ran_on: str | None = None
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    how: str = ""
 
     @property
     def report(self) -> Report:
@@ -174,7 +185,8 @@ class Commit:
         return Report(self.rows_in, self.rows, self.quarantined, self.dropped, self.outcomes)
 
     def _repr_html_(self) -> str:
-        names = ("table", "version", "rows_in", "rows", "quarantined", "dropped", "applied_before")
+        names = ["table", "version", "rows_in", "rows", "quarantined", "dropped", "applied_before"]
+        names += [name for name in ("inserted", "updated", "deleted", "how") if getattr(self, name)]
         shown = [(name, getattr(self, name)) for name in (*names, "ran_on")]
         facts = html_table(("", ""), shown)
         return facts + (self.report._repr_html_() if self.outcomes else "")

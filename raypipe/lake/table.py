@@ -12,8 +12,8 @@ from raypipe.lake.outcome import html_table
 from raypipe.lake.read.changes import Changes, changes
 from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
+from raypipe.lake.table_changes import TableChanges
 from raypipe.lake.table_upkeep import TableUpkeep
-from raypipe.lake.table_writes import TableWrites
 from raypipe.lake.write.ask import is_version
 from raypipe.lake.write.previous import CHECKS
 from raypipe.lake.write.writer import QUARANTINE
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Table(TableWrites, TableUpkeep):
+class Table(TableChanges, TableUpkeep):
     """A Delta table. Any engine that reads Delta can read it.
 
     A write is one atomic step: a reader sees all of it or nothing, and a write that failed or was

@@ -94,7 +94,7 @@ class Writer:
             try:
                 tally = run_job(source, job, ask.run_on)
                 fault_point("lake:after-files")
-                whole = judge_whole(job, self.rules(job), tally.results, self._beside(ask))
+                whole = judge_whole(job, self.rules(job), tally.results, self.beside(ask))
             except BaseException:
                 clean_up(job)
                 raise
@@ -120,7 +120,7 @@ class Writer:
         job = self.job(ask, source, self.now())
         results = judge_job(source, job, place)
         rules = self.rules(job)
-        return check_whole(job, rules, results, source.parts, self._beside(ask)).report(rules)
+        return check_whole(job, rules, results, source.parts, self.beside(ask)).report(rules)
 
     def now(self) -> Now:
         """The table as it is."""
@@ -172,16 +172,24 @@ class Writer:
         """What a write is judged by: of rows, and as a whole."""
         return named(self.options.expect, job.masks)
 
-    def _beside(self, ask: Ask) -> Beside:
-        """What rules about the whole look at."""
+    def beside(self, ask: Ask, staying: pl.Expr | None = None) -> Beside:
+        """What rules about the whole look at.
+
+        Args:
+            ask: an overwrite has no row of the table beside it.
+            staying: the rows of the table that are beside it all the same.
+        """
         if self.log.version_or_none() is None:
             return Beside()
         rows = self.rows(self.log.name)
+        if staying is not None:
+            return Beside(rows.version, partial(_parts_of, rows.where(staying)), self.previous)
         if ask.kind == "overwrite":
-            return Beside(rows.version, None, self._previous)
-        return Beside(rows.version, partial(_parts_of, rows), self._previous)
+            return Beside(rows.version, None, self.previous)
+        return Beside(rows.version, partial(_parts_of, rows), self.previous)
 
-    def _previous(self, name: str) -> Any:
+    def previous(self, name: str) -> Any:
+        """The figure that the write before came to, by the expectation's name."""
         return previous_figure(self.log, self.rows, name)
 
     def _first_spec(self, source: Source, ask: Ask, masks: Masks) -> TableSpec:
@@ -301,7 +309,8 @@ class Writer:
 
     def result(self, done: Committed) -> Commit:
         """A write's figures, as its commit noted them."""
-        names = ("rows", "quarantined", "dropped", "rows_in", "warned")
+        names = ["rows", "quarantined", "dropped", "rows_in", "warned"]
+        names += ["inserted", "updated", "deleted"]
         counts = {name: int(done.noted.get(name, 0)) for name in names}
         return Commit(
             table=self.log.name,
@@ -309,6 +318,7 @@ class Writer:
             applied_before=done.applied_before,
             outcomes=tuple(Outcome.of_json(one) for one in done.noted.get("checks", ())),
             ran_on=done.noted.get("ran_on"),
+            how=str(done.noted.get("how", "")),
             **counts,
         )
 
