@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from raypipe.lake.schema.spec import TableSpec
 
 ALL = "all"
+RESTORE = "RESTORE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from raypipe.core.errors import (
 from raypipe.core.faults import fault_point
 from raypipe.lake.log import conflict, entry
 from raypipe.lake.log.change import (
+    RESTORE,
     Change,
     Committed,
     FilesMoved,
@@ -188,7 +189,9 @@ class _Try:
         else:
             if change.spec != self.spec:
                 raise SchemaMoved
-            reason = why_not_evolve(self.spec, change.evolve, all_replaced=change.remove == "all")
+            # The files that a restore leaves in the table are of the spec that it goes back to.
+            fits_all = change.remove == "all" or change.operation == RESTORE
+            reason = why_not_evolve(self.spec, change.evolve, all_replaced=fits_all)
             if reason:
                 raise ConfigError(f"table {name!r} cannot change so", reason)
         reason = why_not_writable(self.protocol, self.spec)

@@ -21,7 +21,7 @@ Node = Mapping[str, Any]
 DELETED = "deleted"
 """In the table of files: rows that a deletion vector takes out of a file."""
 
-OURS = r"(?:^|/)part-[0-9a-f]{32}-[0-9a-f-]+\.parquet$"
+OURS = r"(?:^|/)part-[0-9a-f]{32}-[0-9a-f-]+(?:\.c[0-9a-f]{32})?\.parquet$"
 """Files written by raypipe: of a float column with NaN they keep no least and greatest value,
 while other engines leave NaN out of them, though polars orders it above every number."""
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from raypipe.core.errors import CommitConflictError, LakeError
 from raypipe.core.times import utc_now
+from raypipe.lake.log.change import RESTORE
 from raypipe.lake.log.commit import Change, FilesMoved, SchemaMoved, commit
 from raypipe.lake.log.written import WrittenFile
 from raypipe.lake.outcome import Commit
@@ -97,7 +98,7 @@ def _change(log: TableLog, now: Pinned, then: Pinned) -> tuple[Change | None, in
         remove_paths=tuple(gone),
         evolve=evolve,
         keep_stamps=True,
-        operation="RESTORE",
+        operation=RESTORE,
         if_version=now.version,
         noted={"kind": "restore", "restored": then.version, "rows": rows, "rows_in": rows},
         attempt=uuid.uuid4().hex,

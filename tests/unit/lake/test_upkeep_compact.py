@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from raypipe.core.errors import (
     ConfigError,
@@ -318,6 +319,29 @@ def test_restore_after_a_checkpoint_and_a_compaction(lake_root: str) -> None:
              for line in (Path(table.uri) / f"_delta_log/{table.version():020d}.json")
              .read_text().splitlines() if '"add"' in line]  # fmt: skip
     assert all("minValues" in one for one in stats)
+
+
+def test_restore_brings_the_columns_of_then_back(lake_root: str) -> None:
+    table = filled(lake_root, 2)
+    then = table.at().frame()
+    more = rows(70).with_columns(new=pl.lit("x"))
+    write_deltalake(table.uri, more.to_arrow(), mode="append", schema_mode="merge")
+    assert "new" in table.schema
+    table.restore(version=2)
+    assert dict(table.schema) == dict(then.schema)
+    assert table.at().frame().equals(then)
+    table.restore(version=3)
+    assert table.at().frame()["new"].null_count() == 20
+
+
+def test_floats_without_a_value_are_still_ruled_out_by_statistics(lake_root: str) -> None:
+    table = Lake(lake_root).table("t")
+    for low in (0.0, 100.0):
+        for step in range(2):
+            table.append(pl.DataFrame({"x": [low + step, low + step + 0.5]}))
+    table.compact(target_bytes=2 * max(part.nbytes for part in table.at().parts()) + 50)
+    assert len(table.at().parts()) == 2
+    assert len(table.at().where(pl.col("x") > 50).parts()) == 1
 
 
 def test_restore_needs_the_files_and_one_argument(lake_root: str) -> None:
