@@ -151,7 +151,7 @@ class Process:
             self.process.wait()
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     """A process and all that descend from it."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
@@ -172,7 +172,7 @@ def _tree(pid: int) -> list[int]:
 def tree_memory(pid: int) -> float:
     """Bytes: private memory of all processes of the tree, and the largest shared memory once."""
     private = shared = 0.0
-    for one in _tree(pid):
+    for one in tree(pid):
         try:
             lines = Path(f"/proc/{one}/status").read_text().splitlines()
         except OSError:
@@ -187,7 +187,7 @@ def tree_memory(pid: int) -> float:
 def tree_cpu(pid: int) -> float:
     """CPU seconds that the tree has used, with those of children that ended."""
     total = 0
-    for one in _tree(pid):
+    for one in tree(pid):
         try:
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
         except OSError:

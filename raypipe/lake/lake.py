@@ -24,6 +24,7 @@ from raypipe.lake.storage.remote import require_obstore
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.table import Table
 from raypipe.lake.upkeep.pins import PINS
+from raypipe.lake.write.writer import QUARANTINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,7 +153,9 @@ class Lake(LakePins):
             raise damaged from None
         if not isinstance(name, str) or not isinstance(version, int):
             raise damaged
-        now = self.table(name).at(version=version)
+        plain = name.removesuffix(QUARANTINE)
+        table = self.table(plain) if plain == name else self.table(plain).quarantine()
+        now = table.at(version=version)
         try:
             return now.restrict(identity)
         except (AttributeError, KeyError, TypeError, RecipeError) as error:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+_KEPT = 4  # versions that a table keeps in memory, those last asked for
+
 
 class Table(TableChanges, TableUpkeep):
     """A Delta table. Any engine that reads Delta can read it.
@@ -61,9 +63,13 @@ class Table(TableChanges, TableUpkeep):
                 version = self._log.at_time(timestamp)
             newest = self._log.version()
             wanted = newest if version is None else version
-            if self._last is None or self._last.version != wanted:
-                self._last = pin(self._log, None if wanted == newest else wanted)
-            return Snapshot(self._lake, self._log, self._last)
+            found = self._pinned.pop(wanted, None)
+            if found is None:
+                found = pin(self._log, None if wanted == newest else wanted)
+            self._pinned[found.version] = found
+            while len(self._pinned) > _KEPT:
+                del self._pinned[next(iter(self._pinned))]
+            return Snapshot(self._lake, self._log, found)
 
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The commits, newest first.

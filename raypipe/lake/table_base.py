@@ -29,7 +29,7 @@ class TableBase:
         self._lake = lake
         self._log = TableLog(name, join(lake.root, name), lake.storage_options)
         self._options = options
-        self._last: Pinned | None = None
+        self._pinned: dict[int, Pinned] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:

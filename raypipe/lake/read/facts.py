@@ -18,7 +18,9 @@ from raypipe.lake.outcome import html_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CUT_CHARS = 32  # no engine cuts a string's statistics shorter than this
+# No engine cuts a string's statistics shorter than this. A greatest value that was cut and rounded
+# up comes out shorter only where it held U+10FFFF, which is no character.
+_CUT_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def ends_known(files: pl.DataFrame, column: str, dtype: pl.DataType) -> pl.Expr:
     low, high = pl.col(f"min.{column}"), pl.col(f"max.{column}")
     exact = low.is_not_null() & high.is_not_null()
     if isinstance(dtype, pl.String):
-        exact &= (low.str.len_chars() < _CUT_CHARS) & (high.str.len_chars() < _CUT_CHARS)
+        exact &= (low.str.len_bytes() < _CUT_BYTES) & (high.str.len_bytes() < _CUT_BYTES)
     elif dtype.is_float() or isinstance(dtype, pl.Datetime):
         exact &= pl.col("path").str.contains(OURS)
     elif not (dtype.is_integer() or isinstance(dtype, pl.Boolean | pl.Date)):

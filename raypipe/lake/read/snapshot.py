@@ -243,7 +243,7 @@ class Snapshot:
 
         Figures that the log tells exactly are taken from there; the files of which it tells less
         are read once, and ``source`` says how many those were. The log does not tell the ends of
-        decimals, of strings of 32 characters or more, of a float column of ours with NaN, of the
+        decimals, of strings of 32 bytes or more, of a float column of ours with NaN, of the
         floats and timestamps of other engines, and nothing of files with deletion vectors.
 
         Raises:

@@ -14,7 +14,7 @@ import pytest
 
 from raypipe.core.errors import ConfigError, LakeError, RecipeError, SchemaError
 from raypipe.core.scan import Scan, ScanPart
-from raypipe.lake import Lake
+from raypipe.lake import Lake, expect
 
 T0 = datetime(2013, 1, 1)
 
@@ -254,3 +254,20 @@ def test_a_filter_that_no_row_passes_keeps_the_columns(
         assert (snapshot.frame().height, snapshot.count()) == (0, 0)
         again = Lake(lake_root).snapshot(snapshot.identity())
         assert again.frame().schema == columns
+
+
+def test_the_quarantine_of_a_table_with_the_longest_name_has_an_identity(lake_root: str) -> None:
+    lake = Lake(lake_root)
+    table = lake.table("t" * 100, expect=[expect.between("a", 0, 1, on_fail="quarantine")])
+    table.append(pl.DataFrame({"a": [1, 2]}))
+    refused = table.quarantine().at()
+    assert lake.snapshot(refused.identity()).frame().equals(refused.frame())
+
+
+def test_versions_asked_for_in_turn_are_read_once(lake: Lake) -> None:
+    table = lake.table("t")
+    first, last = table.at(version=3), table.at()
+    assert table.at(version=3)._pinned is first._pinned
+    assert table.at()._pinned is last._pinned
+    assert [table.at(version=v).version for v in range(11)] == list(range(11))
+    assert table.at().frame().equals(last.frame())
