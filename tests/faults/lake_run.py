@@ -92,7 +92,7 @@ class Run:
         victim = draw.choice(ROLES)
         told = f"seed {self.seed}: {victim}"
         beside = [self.start("read"), self.start("append", name="r")]
-        beside += [self.start(r) for r in ROLES if r not in (victim, "append")]
+        beside += [self.start(r) for r in ROLES if r != victim]
         if "compact" in ROLES and draw.random() < 0.5:
             beside.append(self.start("vacuum"))
         told += self._kill_one(victim, draw)

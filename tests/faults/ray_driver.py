@@ -1,0 +1,42 @@
+"""A driver whose parts run on Ray, and workers of which one dies in mid-part."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from raypipe.lake import Table
+from tests.faults import roles
+
+PARTS, ROWS = 4, 50
+
+
+def sources(folder: Path) -> str:
+    """Files of which each becomes a part; some rows are refused."""
+    folder.mkdir(exist_ok=True)
+    for part in range(PARTS):
+        roles.rows(f"p{part}", ROWS, refused=2).write_csv(folder / f"{part}.csv")
+    return str(folder / "*.csv")
+
+
+def die_once(rows: pl.LazyFrame, point: str, marker: str) -> pl.LazyFrame:
+    """Runs in a worker: whoever passes the point first is killed there."""
+    os.environ["RAYPIPE_FAULT"], os.environ["RAYPIPE_FAULT_ONCE"] = point, marker
+    return rows
+
+
+def write(root: str, files: str, point: str, marker: str) -> Table:
+    """One batch of several parts; without a point nobody dies."""
+    table = roles.table(root)
+    deadly = {"transform": partial(die_once, point=point, marker=marker)} if point else {}
+    table.append(files, batch_id="all", run_on="ray", **deadly)
+    return table
+
+
+if __name__ == "__main__":
+    write(*sys.argv[1:5])
+    roles.acknowledge(sys.argv[5], "all")
