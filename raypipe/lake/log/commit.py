@@ -161,7 +161,11 @@ class _Try:
 
     def _marked(self) -> bool:
         app = self.change.app_id
-        return app is not None and self.table.transaction_version(app) is not None
+        version = None if app is None else self.table.transaction_version(app)
+        if version is None:
+            return False
+        # Who took its files back left the mark without one: they may come again.
+        return self.log.added_between(version - 1, version) != set()
 
     def _applied(self) -> Committed | None:
         change = self.change
