@@ -12,7 +12,7 @@ from raypipe.expressions import encode
 from raypipe.lake.log.prune import may_match
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 _FEW_KEYS = 200
 """As many values as a filter lists one by one; beyond, the least and greatest stand for them."""
@@ -63,17 +63,6 @@ def candidates(
     if where is None:
         return files
     return files.filter(may_match(where, files, schema))
-
-
-def near(source: pl.DataFrame, low: Sequence[Any], high: Sequence[Any]) -> pl.DataFrame:
-    """The source rows whose keys lie between a file's ends; an end that is None is open."""
-    keep = pl.lit(True)
-    for name, least, most in zip(source.columns, low, high, strict=False):
-        if least is not None:
-            keep = keep & (pl.col(name) >= least)
-        if most is not None:
-            keep = keep & (pl.col(name) <= most)
-    return source.filter(keep)
 
 
 def new_name(path: str, attempt: str, number: int) -> str:

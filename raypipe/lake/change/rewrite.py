@@ -108,7 +108,7 @@ def meet(keys: pl.DataFrame, source: pl.DataFrame, ask: MergeAsk) -> Meeting:
     """
     pairs = (
         keys.with_row_index(_ROW)
-        .join(source.with_row_index(_SRC), on=list(ask.on), how="inner", suffix="_new")
+        .join(_near(keys, source.with_row_index(_SRC), ask.on[0]), on=list(ask.on), suffix="_new")
         .sort(_ROW)
     )
     met = pairs[_SRC].unique()
@@ -136,6 +136,18 @@ class Edit:
     after: pl.DataFrame
     gone: pl.Series
     columns: tuple[str, ...]
+
+
+def _near(keys: pl.DataFrame, source: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The source rows between the ends of a file's keys: often far fewer than all."""
+    column = keys[name]
+    if not (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.String):
+        return source
+    low, high = column.min(), column.max()
+    if low is None:
+        return source.clear()
+    ends = pl.lit(pl.Series([low, high], dtype=column.dtype))
+    return source.filter(pl.col(name).is_between(ends.first(), ends.last()))
 
 
 def merge_file(job: RewriteJob, ask: MergeAsk, source: pl.DataFrame, target: Target) -> Rewritten:
