@@ -39,9 +39,9 @@ from raypipe.lake.log.create import create, metadata_action
 from raypipe.lake.log.protocol import (
     Protocol,
     fits,
+    refuse_unwritable,
     upgraded,
     why_not_evolve,
-    why_not_writable,
 )
 from raypipe.lake.log.table_log import TableLog, our_part
 from raypipe.lake.log.vectors import deletion_vectors
@@ -198,12 +198,10 @@ class _Try:
             reason = why_not_evolve(self.spec, change.evolve, all_replaced=fits_all)
             if reason:
                 raise ConfigError(f"table {name!r} cannot change so", reason)
-        reason = why_not_writable(self.protocol, self.spec)
+        refuse_unwritable(name, self.protocol, self.spec)
         if self.spec.append_only and change.removes and change.data_change:
-            reason = "delta.appendOnly"
-        if reason:
             raise ConfigError(
-                f"table {name!r} has a rule of another engine that would be broken here", reason
+                f"table {name!r} takes no change of the rows that it has", "delta.appendOnly"
             )
 
     def _gone(self) -> pl.DataFrame | None:

@@ -6,10 +6,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError
 from raypipe.lake.log.change import version_conflict
 from raypipe.lake.log.entry import commit_info, entry, entry_name
-from raypipe.lake.log.protocol import first_protocol, why_not_writable
+from raypipe.lake.log.protocol import first_protocol, refuse_unwritable
 from raypipe.lake.schema.spec import TableSpec, schema_string
 from raypipe.lake.storage.store import open_store
 
@@ -32,9 +31,7 @@ def create(log: TableLog, change: Change) -> None:
         raise version_conflict(log, int(change.if_version or 0), -1)
     spec = change.wrote
     protocol = first_protocol(spec)
-    reason = why_not_writable(protocol, spec)
-    if reason:
-        raise ConfigError(f"table {log.name!r} cannot be made", reason)
+    refuse_unwritable(log.name, protocol, spec)
     stamp = time.time_ns() // 1_000_000
     first = [
         commit_info("CREATE TABLE", stamp, {"stamp": stamp}),

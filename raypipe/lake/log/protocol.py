@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from raypipe.core.errors import ConfigError
+from raypipe.lake.schema.rules import GENERATED, INVARIANT, row_rules
 from raypipe.lake.schema.spec import CONSTRAINT, TableSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-INVARIANT, GENERATED, DEFAULT = "delta.invariants", "delta.generationExpression", "CURRENT_DEFAULT"
+DEFAULT = "CURRENT_DEFAULT"
 
 # What a version before table features asks of a writer, each with what came before it.
 _BY_VERSION = {
@@ -123,6 +125,22 @@ def _really_used(now: Protocol, spec: TableSpec) -> frozenset[str]:
     return (needed(spec) | mapped) & now.features
 
 
+def refuse_unwritable(name: str, protocol: Protocol, spec: TableSpec) -> None:
+    """Makes sure that a table's rules can be obeyed, before any work for it is done.
+
+    Raises:
+        ConfigError: one cannot be.
+    """
+    reason = why_not_writable(protocol, spec)
+    if reason:
+        raise ConfigError(
+            f"table {name!r} has a rule of another engine that would be broken here",
+            reason,
+            "Write to it with the engine that made it.",
+        )
+    row_rules(spec)
+
+
 def why_not_writable(protocol: Protocol, spec: TableSpec) -> str | None:
     """The rule of another engine that a write from here would break; None if there is none."""
     if protocol.writer > _LISTED or protocol.reader > 3:
@@ -141,10 +159,6 @@ def why_not_writable(protocol: Protocol, spec: TableSpec) -> str | None:
             return f"column {name!r} (IDENTITY)"
         if DEFAULT in column.metadata:
             return f"column {name!r} (DEFAULT)"
-        if GENERATED in column.metadata or INVARIANT in column.metadata:
-            return f"column {name!r} (generated, or with an invariant)"
-    if spec.constraints:
-        return f"constraints {sorted(spec.constraints)}"
     return None
 
 

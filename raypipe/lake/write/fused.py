@@ -16,6 +16,7 @@ from raypipe.lake.quality.masks import Mask, as_text
 from raypipe.lake.quality.masks import apply as masked
 from raypipe.lake.quality.tags import guarded
 from raypipe.lake.schema.dtypes import conform
+from raypipe.lake.schema.rules import fill_generated, generated, obey
 from raypipe.lake.write.encode import Place, write_frame
 
 if TYPE_CHECKING:
@@ -108,12 +109,13 @@ def _judge(job: WriteJob, part: SourcePart) -> Split:
             )
         # A header alone says nothing of types, and an empty file not even of columns.
         frame = pl.DataFrame(schema=dict(job.schema))
-    split = apply(conform(frame, job.schema, part.label), job.expect, part.label)
-    return replace(
-        split,
-        kept=masked(split.kept, job.masks),
-        quarantined=masked(split.quarantined, job.masks),
-    )
+    left_out = [n for n in generated(job.spec) if n not in frame.columns]
+    given = {n: dtype for n, dtype in job.schema.items() if n not in left_out}
+    frame = fill_generated(conform(frame, given, part.label), job.spec)
+    split = apply(frame, job.expect, part.label)
+    kept = masked(split.kept, job.masks)
+    obey(kept, job.spec, part.label)  # what the table's log asks of rows as they are stored
+    return replace(split, kept=kept, quarantined=masked(split.quarantined, job.masks))
 
 
 def _read(job: WriteJob, part: SourcePart) -> pl.DataFrame:

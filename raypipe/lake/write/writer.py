@@ -25,6 +25,7 @@ from raypipe.lake.log.commit import (
     commit,
     version_conflict,
 )
+from raypipe.lake.log.protocol import Protocol, refuse_unwritable
 from raypipe.lake.log.table_log import TableLog, our_part
 from raypipe.lake.options import CHECKS_KEPT, TableOptions
 from raypipe.lake.outcome import Commit, Outcome, Report
@@ -123,11 +124,16 @@ class Writer:
         return check_whole(job, rules, results, source.parts, self.beside(ask)).report(rules)
 
     def now(self) -> Now:
-        """The table as it is."""
+        """The table as it is.
+
+        Raises:
+            ConfigError: it has a rule of another engine that cannot be obeyed here.
+        """
         if self.log.version_or_none() is None:
             return Now(-1, None, self.options.partition_by)
         with self.log.newest() as table:
             spec = self.log.spec(table)
+            refuse_unwritable(self.log.name, Protocol.of(table), spec)
             wanted = self.options.partition_by or spec.partition_by
             return Now(int(table.version()), spec, wanted)
 
