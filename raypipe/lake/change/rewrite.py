@@ -11,6 +11,7 @@ import polars as pl
 from raypipe.lake.change.feed import DELETE, POST, PRE, write_feed
 from raypipe.lake.change.plan import new_name
 from raypipe.lake.change.source import GONE
+from raypipe.lake.schema.rules import obey
 from raypipe.lake.write.encode import Place, write_file
 from raypipe.lake.write.fused import part_name, write_rows
 
@@ -178,6 +179,8 @@ def replace_rows(
     The rows keep their order, unless the table is sorted by a column that changes.
     """
     write = job.write
+    if edit.after.height:
+        obey(edit.after, job.write.spec, target.path)
     stays = _stays(edit, target, write)
     moved = edit.after.filter(~stays)
     gone = pl.concat([edit.gone, edit.rows.filter(~stays)])

@@ -154,7 +154,7 @@ Panic.__name__ = "PanicException"
 
 
 @pytest.mark.parametrize("error", [TypeError("no such action"), Panic("index out of bounds")])
-@pytest.mark.parametrize("what", ["protocol.Protocol.of", "commit.fits"])
+@pytest.mark.parametrize("what", ["commit.fits", "entry.commit_info"])
 def test_a_library_that_fails_in_its_own_way(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, error: BaseException, what: str
 ) -> None:

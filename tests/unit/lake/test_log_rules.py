@@ -217,3 +217,20 @@ def test_a_missing_column_is_still_missing(lake_root: str) -> None:
     table = made(lake_root, [Field("a", "long"), Field("b", "long")])
     with pytest.raises(SchemaError):
         table.append(pl.DataFrame({"a": [1]}))
+
+
+def test_an_update_and_a_merge_obey_the_rules_too(lake_root: str) -> None:
+    table = made(lake_root, [Field("k", "long"), Field("a", "long")])
+    table.append(pl.DataFrame({"k": [1, 2], "a": [1, 2]}))
+    DeltaTable(table.uri).alter.add_constraint({"positive": "a > 0"})
+    table = Lake(lake_root).table("t")
+    before = table.version()
+    with pytest.raises(ExpectationError, match="CHECK positive"):
+        table.update(pl.col("k") == 1, {"a": pl.lit(-1)})
+    for k in (2, 3):  # a row that is there, and a new one
+        with pytest.raises(ExpectationError, match="CHECK positive"):
+            table.merge(pl.DataFrame({"k": [k], "a": [-1]}), on="k")
+    assert table.version() == before
+    table.update(pl.col("k") == 1, {"a": pl.lit(5)})
+    table.merge(pl.DataFrame({"k": [3], "a": [7]}), on="k")
+    assert sorted(table.at().frame()["a"]) == [2, 5, 7]
