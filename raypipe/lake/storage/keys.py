@@ -52,8 +52,13 @@ class ClientOptions:
     retries: Mapping[str, Any]
 
 
-def for_obstore(options: Mapping[str, str] | None) -> ClientOptions:
+def for_obstore(
+    options: Mapping[str, str] | None, environment: Mapping[str, str] | None = None
+) -> ClientOptions:
     """Splits the options into those of the store, of the connection and of retries.
+
+    obstore forgets the environment's options of the connection when it is given any, so they are
+    put in here; those of the store it finds itself.
 
     Raises:
         ConfigError: a count or a duration is not one.
@@ -62,6 +67,10 @@ def for_obstore(options: Mapping[str, str] | None) -> ClientOptions:
     connection: dict[str, str] = {}
     retries: dict[str, Any] = {}
     backoff: dict[str, Any] = {}
+    for named, value in (environment or {}).items():
+        plain = _PREFIX.sub("", named.lower())
+        if plain in _CONNECTION and _PREFIX.match(named.lower()):
+            connection[plain] = value
     for given, value in _patient(options).items():
         name = given.lower()
         plain = _PREFIX.sub("", name)

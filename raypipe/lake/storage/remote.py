@@ -245,12 +245,15 @@ def require_obstore() -> None:
 
 @lru_cache(maxsize=64)
 def _opened(
-    root: str, options: tuple[tuple[str, str], ...], _environment: object, _process: int
+    root: str,
+    options: tuple[tuple[str, str], ...],
+    environment: tuple[tuple[str, str], ...],
+    _process: int,
 ) -> Any:
     from obstore.exceptions import BaseError, UnknownConfigurationKeyError
     from obstore.store import from_url
 
-    given = for_obstore(dict(options))
+    given = for_obstore(dict(options), dict(environment))
     known = dict(given.store)
     url = root
     for other, real in _UNREAL.items():
@@ -260,8 +263,8 @@ def _opened(
             return from_url(
                 url,
                 config=known,
-                client_options=dict(given.connection),
-                retry_config=dict(given.retries) or None,
+                client_options=dict(given.connection) or None,
+                retry_config=dict(given.retries),
             )
         except UnknownConfigurationKeyError as error:
             # An option of deltalake's own, or of another kind of store: the others ignore it too.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from raypipe.core.errors import (
 )
 from raypipe.lake import Lake, expect
 from raypipe.lake.storage.store import open_store
+from tests.object_stores import Place
 
 
 def rows(*numbers: int) -> pl.DataFrame:
@@ -81,6 +83,15 @@ def test_a_long_log_with_checkpoints(remote: Lake) -> None:
         "checkpoint" in name
         for name in open_store(table.uri, remote.storage_options).newer("_delta_log", "")
     )
+
+
+def test_keys_from_the_environment(s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.options.items():
+        monkeypatch.setenv(name, value)
+    lake = Lake(f"{s3.root}/{uuid.uuid4().hex[:8]}")
+    lake.table("t").append(rows(1, 2))
+    assert_frame_equal(lake.table("t").at().frame(), rows(1, 2))
+    assert lake.files.list("t")
 
 
 def test_files(remote: Lake) -> None:

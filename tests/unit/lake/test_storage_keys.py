@@ -33,6 +33,13 @@ def test_obstore_wants_them_apart() -> None:
     assert "here" not in repr(found)
 
 
+def test_the_connection_of_the_environment_holds_where_no_option_is_given() -> None:
+    outside = {"AWS_ALLOW_HTTP": "true", "AWS_TIMEOUT": "9s", "AWS_REGION": "r", "timeout": "1s"}
+    found = for_obstore({"timeout": "5s"}, outside)
+    assert found.connection == {"allow_http": "true", "timeout": "5s"}
+    assert not found.store
+
+
 def test_polars_wants_numbers_for_retries() -> None:
     found = for_polars(GIVEN)
     assert found == {
