@@ -50,7 +50,8 @@ def _why(error: BaseException) -> tuple[str, str]:
     text = str(error)
     kind = type(error).__name__
     status = _STATUS.search(text)
-    if kind in ("PermissionDeniedError", "UnauthenticatedError"):
+    refused = kind in ("PermissionDeniedError", "UnauthenticatedError")
+    if refused or (status and status[1] in ("401", "403")):
         return f"access denied{_code(status)}", _DENIED_ACT
     if status is not None:
         return f"the store answered{_code(status)}", (

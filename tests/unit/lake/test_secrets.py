@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import pickle
+import traceback
 from collections.abc import Callable
 
 import polars as pl
@@ -11,6 +14,7 @@ import pytest
 from raypipe.core.errors import LakeAccessError
 from raypipe.lake import Lake, expect
 from raypipe.lake.write.ask import Ask
+from tests.object_stores import Place
 
 SECRET = "hunter2-hunter2"
 KEYS = {"AWS_ACCESS_KEY_ID": f"id-{SECRET}", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -71,3 +75,39 @@ def test_no_message_about_a_wrong_key_shows_it(root: str, keys: dict[str, str]) 
             act()
         assert SECRET not in str(caught.value)
         assert SECRET not in repr(caught.value)
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_no_message_of_a_read_shows_a_signature(lake_root: str) -> None:
+    """A signed URL is the key itself, and clients put URLs into their messages."""
+    keys = {
+        "azure_storage_account_name": "a",
+        "azure_storage_sas_token": f"sv=1&sig={SECRET}",
+        "azure_storage_endpoint": "http://127.0.0.1:9",
+        "azure_allow_http": "true",
+        "max_retries": "0",
+    }
+    table = Lake(lake_root).table("t")
+    table.append(FRAME)
+    part = table.at().parts()[0]
+    away = dataclasses.replace(part, uri="az://box/t/part.parquet", storage_options=keys)
+    with pytest.raises(LakeAccessError) as caught:
+        away.read()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_server_that_refuses_a_key_is_told_apart_from_one_that_is_away(azure: Place) -> None:
+    wrong = base64.b64encode(SECRET.encode()).decode()
+    keys = {
+        "azure_storage_account_name": "devstoreaccount1",
+        "azure_storage_account_key": wrong,
+        "azure_storage_endpoint": f"http://127.0.0.1:{azure.port}/devstoreaccount1",
+        "azure_allow_http": "true",
+    }
+    lake = Lake("az://box/lake", keys)
+    with pytest.raises(LakeAccessError, match=r"access denied|status 403") as caught:
+        lake.table("t").append(FRAME)
+    assert "keys in storage_options" in str(caught.value)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert wrong not in shown
