@@ -123,9 +123,11 @@ def overwrite(lake: Lake, writer: Writer, data: object, ask: Ask, where: pl.Expr
             checked = replace(job, expect=(*job.expect, _inside(where, now.spec)))
             written = run_job(source, checked, ask.run_on)
             # The last count is that of the rule that only this call has.
-            results = [replace(one, broken=one.broken[:-1]) for one in written.results]
+            results = tuple(replace(one, broken=one.broken[:-1]) for one in written.results)
             beside = writer.beside(ask, ~where.fill_null(False))
-            tally = judge_whole(job, writer.rules(job), results, beside).tally
+            tally = judge_whole(
+                job, writer.rules(job), replace(written, results=results), beside
+            ).tally
         except BaseException:
             clean_up(job)
             raise

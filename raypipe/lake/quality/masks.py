@@ -199,8 +199,8 @@ def as_text(frame: pl.DataFrame, masks: Mapping[str, Mask]) -> pl.DataFrame:
         if name not in frame.columns:
             continue
         dtype = frame.schema[name]
-        mask.stored_type(dtype, name)
         if mask.kind == "keyed_hash" and not isinstance(dtype, pl.String):
+            mask.stored_type(dtype, name)
             texts.append(_text(pl.col(name), dtype))
     return frame.with_columns(texts) if texts else frame
 

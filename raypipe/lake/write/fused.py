@@ -15,14 +15,15 @@ from raypipe.lake.quality.figures import Measures, measure
 from raypipe.lake.quality.masks import Mask, as_text
 from raypipe.lake.quality.masks import apply as masked
 from raypipe.lake.quality.tags import guarded
-from raypipe.lake.schema.dtypes import conform
 from raypipe.lake.schema.rules import fill_generated, generated, obey
 from raypipe.lake.write.encode import Place, write_frame
+from raypipe.lake.write.fit import fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.options import Evolve
     from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.sources import SourcePart
 
@@ -49,6 +50,8 @@ class WriteJob:
         masks: how columns with personal data are masked, with their keys.
         measured: the columns that parts measure for figures of the whole.
         transform: what is made of the rows of each part before anything else looks at them.
+        evolve: what happens to rows whose columns or types are not the table's.
+        before: the table as it is, when ``spec`` is what it becomes by this write.
     """
 
     folder: str
@@ -63,6 +66,8 @@ class WriteJob:
     masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
     measured: tuple[str, ...] = ()
     transform: Transform | None = None
+    evolve: Evolve = "fail"
+    before: TableSpec | None = None
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -111,17 +116,23 @@ def _judge(job: WriteJob, part: SourcePart) -> Split:
         frame = pl.DataFrame(schema=dict(job.schema))
     left_out = [n for n in generated(job.spec) if n not in frame.columns]
     given = {n: dtype for n, dtype in job.schema.items() if n not in left_out}
-    frame = fill_generated(conform(frame, given, part.label), job.spec)
-    split = apply(frame, job.expect, part.label)
+    rows, misfits = fit(job, frame, given, part.label)
+    split = apply(fill_generated(rows, job.spec), job.expect, part.label)
     kept = masked(split.kept, job.masks)
     obey(kept, job.spec, part.label)  # what the table's log asks of rows as they are stored
-    return replace(split, kept=kept, quarantined=masked(split.quarantined, job.masks))
+    quarantined = masked(split.quarantined, job.masks)
+    if misfits is not None:
+        quarantined = pl.concat([quarantined, misfits], how="diagonal")
+    return replace(split, kept=kept, quarantined=quarantined)
 
 
 def _read(job: WriteJob, part: SourcePart) -> pl.DataFrame:
     """The part's rows after the transform, which polars pushes into the reading of the file."""
     if job.transform is None:
-        return part.read(job.schema)
+        if job.evolve != "quarantine":
+            return part.read(job.schema)
+        # A text that is no value of its column is to be set aside, and no error of the whole file.
+        return part.read({n: t for n, t in job.schema.items() if isinstance(t, pl.String)})
     rows = transformed(job.transform, part.lazy(), part.label)
     try:
         return rows.collect()

@@ -92,9 +92,14 @@ def _types_of(transform: Transform | None, part: SourcePart) -> Types:
 
 
 def infer_schema(
-    source: Source, run_on: RunOn, transform: Transform | None = None
+    source: Source,
+    run_on: RunOn,
+    transform: Transform | None = None,
+    known: Types | None = None,
 ) -> dict[str, pl.DataType]:
     """The schema that a first write gives a table.
+
+    With ``known`` columns it tells the others only, which a part may have or not.
 
     Raises:
         SchemaError: the parts do not agree, or a table cannot hold a type.
@@ -106,11 +111,17 @@ def infer_schema(
     for part, types in zip(source.parts, found, strict=True):
         if not types:
             continue
-        if merged:
+        if known is not None:
+            new = {n: t for n, t in types.items() if n not in known}
+            both = {n: t for n, t in new.items() if n in merged}
+            had = {n: merged[n] for n in both}
+            merged |= new | merge_types(had, both, (first, part.label))
+            first = part.label
+        elif merged:
             merged = merge_types(merged, types, (first, part.label))
         else:
             merged, first = dict(types), part.label
-    if not merged:
+    if not merged and known is None:
         raise EmptySourceError(
             "nothing tells the columns of the new table",
             source.parts[0].label if source.parts else "no part",

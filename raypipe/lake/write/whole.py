@@ -76,16 +76,16 @@ class Whole:
     version: int = -1
 
 
-def judge_whole(
-    job: WriteJob, rules: Sequence[Rule], results: Sequence[PartResult], beside: Beside
-) -> Whole:
+def judge_whole(job: WriteJob, rules: Sequence[Rule], before: Tally, beside: Beside) -> Whole:
     """Judges keys, then figures. Rules about keys see what those before them left.
+
+    What a tally was judged to before counts on: it is judged again when a rival came first.
 
     Raises:
         ExpectationError: one with ``on_fail="fail"`` does not hold.
         SchemaError: a foreign key's parent has no such column.
     """
-    state = _State(job, list(results), beside)
+    state = _State(job, before, beside)
     for rule in rules:
         if isinstance(rule, UniqueRule | ForeignKeyRule):
             state.judge_keys(rule)
@@ -93,19 +93,22 @@ def judge_whole(
     if figures:
         state.judge_figures(figures)
     where = reduce(or_, state.wheres) if state.wheres and not state.everything else None
-    tally = Tally(tuple(state.results), state.outcomes)
+    tally = replace(before, results=tuple(state.results), outcomes=state.outcomes)
     return Whole(tally, where, state.everything, beside.version)
 
 
 class _State:
-    def __init__(self, job: WriteJob, results: list[PartResult], beside: Beside) -> None:
+    def __init__(self, job: WriteJob, before: Tally, beside: Beside) -> None:
         self.job = job
-        self.results = results
+        self.results = list(before.results)
         self.beside = beside
+        self.before = before.outcomes
         self.outcomes: dict[str, Outcome] = {}
         self.wheres: list[pl.Expr] = []
         self.everything = False
-        self.removed = False
+        self.removed = any(
+            one.failed and one.on_fail in ("drop", "quarantine") for one in self.before.values()
+        )
 
     def files(self) -> list[tuple[int, WrittenFile]]:
         return [(i, file) for i, result in enumerate(self.results) for file in result.files]
@@ -119,7 +122,11 @@ class _State:
             self.everything = self.everything or (where is None and found.read > 0)
             self.wheres += [] if where is None else [where]
         rows = sum(part.rows for part in parts)
-        self.outcomes[rule.name] = Outcome(rule.name, rule.on_fail, found.count, rows)
+        gone = 0  # rows that left when this was judged before
+        if rule.on_fail in ("drop", "quarantine") and rule.name in self.before:
+            gone = self.before[rule.name].failed
+        count = found.count + gone
+        self.outcomes[rule.name] = Outcome(rule.name, rule.on_fail, count, rows + gone)
         say(rule, found.count)
         if found.count and rule.on_fail in ("drop", "quarantine"):
             for index, numbers in found.rows.items():
@@ -198,7 +205,7 @@ def check_whole(
             else [result.measures for result in results]
         )
         outcomes |= figure_outcomes(figures, measures, parts, beside.previous)
-    return Tally(tuple(counted), outcomes)
+    return Tally(tuple(counted), outcomes=outcomes)
 
 
 def _counted(result: PartResult, rule: Rule, count: int) -> PartResult:

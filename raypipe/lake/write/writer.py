@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from raypipe.core.faults import fault_point
 from raypipe.lake.log.commit import (
     Change,
     Committed,
+    FilesMoved,
     Refused,
     SchemaMoved,
     commit,
@@ -31,16 +33,18 @@ from raypipe.lake.options import CHECKS_KEPT, TableOptions
 from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality.expect import check_types, named
 from raypipe.lake.quality.figures import measured_columns
-from raypipe.lake.quality.tags import first_masked, guarded, masks_for
+from raypipe.lake.quality.tags import first_masked, guarded, masks_for, stored_types, tagged
+from raypipe.lake.schema.contract import check_declared, evolved
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.ask import Ask
 from raypipe.lake.write.checks import keep_checks
-from raypipe.lake.write.fused import BATCH, REASONS, Transform, WriteJob
+from raypipe.lake.write.fused import Transform, WriteJob
 from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, place_of, run_job
 from raypipe.lake.write.previous import previous_figure
+from raypipe.lake.write.refused import add_refused, quarantine_specs, read_set, refuse_reserved
 from raypipe.lake.write.sources import Source, resolve
-from raypipe.lake.write.whole import Beside, check_whole, judge_whole, row_rules
+from raypipe.lake.write.whole import Beside, Whole, check_whole, judge_whole, row_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 QUARANTINE = "__quarantine"
 _SOURCES_NOTED = 100
 _SCHEMA_TRIES = 3
+_RIVALS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -95,14 +100,18 @@ class Writer:
             try:
                 tally = run_job(source, job, ask.run_on)
                 fault_point("lake:after-files")
-                whole = judge_whole(job, self.rules(job), tally.results, self.beside(ask))
+                whole = judge_whole(job, self.rules(job), tally, self.beside(ask))
             except BaseException:
                 clean_up(job)
                 raise
             try:
-                return self._commit(ask, job, whole.tally, source)
+                return self._commit(ask, job, whole, source)
             except SchemaMoved:
                 now = self.now()  # another writer made the table meanwhile: fit its types
+                if ask.app_id is None:
+                    self.withdraw_quarantine(ask, job)
+                # Else what is in quarantine is replaced, which needs files of other names.
+                ask = replace(ask, attempt=uuid.uuid4().hex)
         raise CommitConflictError(f"table {self.log.name!r} changes its schema again and again")
 
     def applied(self, ask: Ask) -> Commit | None:
@@ -144,7 +153,12 @@ class Writer:
             SchemaError: an expectation or a partition column does not fit the table.
         """
         masks = masks_for(self.options.pii, now.spec, f"table {self.log.name!r}")
-        spec = now.spec or self._first_spec(source, ask, masks)
+        if now.spec is None:
+            spec = self._first_spec(source, ask, masks)
+            if self.options.schema is not None:
+                spec = self._spec_now(spec, source, ask, masks)
+        else:
+            spec = self._spec_now(now.spec, source, ask, masks)
         schema = spec.types
         for name in now.partition_by:
             dtype = schema.get(name)
@@ -172,7 +186,29 @@ class Writer:
             masks=masks,
             measured=measured_columns(rules),
             transform=ask.transform,
+            evolve=self.options.evolve,
+            before=None if spec is now.spec else now.spec,
         )
+
+    def _spec_now(self, spec: TableSpec, source: Source, ask: Ask, masks: Masks) -> TableSpec:
+        """The table with the columns that join it by this write."""
+        table, adds = f"table {self.log.name!r}", self.options.evolve == "add"
+        declared = self.options.schema or {}
+        if declared:
+            types = stored_types({n: one.dtype for n, one in declared.items()}, masks)
+            check_declared(declared, types, spec, table, may_add=adds)
+        if not adds:
+            return spec
+        coming = guarded(
+            masks,
+            "the data",
+            lambda: infer_schema(source, ask.run_on, ask.transform, known=spec.types),
+        )
+        coming = {n: t for n, t in coming.items() if n not in spec.columns}
+        coming |= {n: one.dtype for n, one in declared.items() if n not in spec.columns}
+        refuse_reserved(coming)
+        made = evolved(spec, stored_types(coming, masks), declared, "the data")
+        return spec if made is spec else replace(made, columns=tagged(made.columns, masks))
 
     def rules(self, job: WriteJob) -> tuple[Rule, ...]:
         """What a write is judged by: of rows, and as a whole."""
@@ -205,20 +241,46 @@ class Writer:
             return first_masked(self.options.first_spec(types), masks)
         schema = guarded(masks, "the data", lambda: infer_schema(source, ask.run_on, ask.transform))
         check_names(schema, "the data")
-        reserved = [name for name in schema if name.casefold() in (REASONS, BATCH)]
-        if reserved:
-            raise SchemaError(
-                "a column has a name that the quarantine table needs",
-                reserved[0],
-                "Rename it.",
-                reserved[0],
-            )
+        refuse_reserved(schema)
         return first_masked(self.options.first_spec(schema), masks)
 
-    def _commit(self, ask: Ask, job: WriteJob, tally: Tally, source: Source) -> Commit:
+    def _commit(self, ask: Ask, job: WriteJob, whole: Whole, source: Source) -> Commit:
+        refused: tuple[WrittenFile, ...] = ()
+        for _ in range(_RIVALS):
+            try:
+                return self._commit_once(ask, job, whole, source, refused)
+            except FilesMoved:  # a rival's rows may hold a key of ours: who is second looks again
+                refused = whole.tally.quarantine_files
+                try:
+                    again = self.beside(ask)
+                    whole = judge_whole(job, self.rules(job), whole.tally, again)
+                except BaseException:
+                    self.withdraw_quarantine(ask, job)
+                    clean_up(job, quarantine=not refused)
+                    raise
+        self.withdraw_quarantine(ask, job)
+        clean_up(job)
+        raise CommitConflictError(
+            f"other writers of table {self.log.name!r} came first {_RIVALS} times",
+            None,
+            "Nothing was committed. Append again with the same batch_id.",
+        )
+
+    def _commit_once(
+        self,
+        ask: Ask,
+        job: WriteJob,
+        whole: Whole,
+        source: Source,
+        refused: tuple[WrittenFile, ...],
+    ) -> Commit:
+        """One try; ``refused`` files are in quarantine by a try before."""
+        tally = whole.tally
         change = Change(
             files=tally.files,
-            spec=job.spec,
+            spec=job.before or job.spec,
+            evolve=job.spec if job.before else None,
+            read=read_set(whole),
             remove="all" if ask.kind == "overwrite" else None,
             app_id=ask.app_id,
             if_version=ask.if_version,
@@ -228,11 +290,19 @@ class Writer:
         )
         # Files that were once in the quarantine's log stay: a reader may have it pinned, and of two
         # writers of one batch either one's may be the ones that count.
-        quarantined = False
+        quarantined = bool(refused)
         try:
-            quarantined = self.commit_quarantine(ask, job, tally)
+            if refused:
+                add_refused(self.quarantine, job, tally.quarantine_files, refused)
+            else:
+                quarantined = self.commit_quarantine(ask, job, tally)
             done = commit(self.log, change)
-        except (CommitConflictError, SchemaError, ConfigError, SchemaMoved, Refused) as error:
+        except FilesMoved:
+            raise
+        except SchemaMoved:
+            clean_up(job, tally, quarantine=not quarantined)
+            raise
+        except (CommitConflictError, SchemaError, ConfigError, Refused) as error:
             # These say for certain that nothing was committed to the table itself.
             self.withdraw_quarantine(ask, job)
             clean_up(job, tally, quarantine=not quarantined)
@@ -274,11 +344,11 @@ class Writer:
     def _replace_quarantined(
         self, ask: Ask, job: WriteJob, files: tuple[WrittenFile, ...], remove: str
     ) -> None:
+        now, joined = quarantine_specs(self.quarantine, job)
         change = Change(
             files=files,
-            spec=TableOptions().first_spec(
-                {**job.schema, REASONS: pl.List(pl.String()), BATCH: pl.String()}
-            ),
+            spec=now or joined,
+            evolve=joined if now else None,
             remove=remove,
             app_id=ask.app_id,
             replaces=True,
