@@ -23,6 +23,7 @@ Action = dict[str, Any]
 
 META = "raypipe"
 _ENGINE = "raypipe"
+_JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 # Just what deltalake leaves as it is: a path that it takes from one entry to another (into a
 # checkpoint or a removal) must stay the same text.
 _PLAIN = "!$&'()+,:;=@/"
@@ -159,7 +160,7 @@ def entry(actions: Iterable[Action]) -> bytes:
         seen.add(key)
         if kind == "commitInfo":
             _refuse_deep(body)
-        lines.append(json.dumps(action, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
+        lines.append(_JSON.encode(action))
     # A lone surrogate cannot be encoded: it would be a log that no reader can decode.
     return ("\n".join(lines) + "\n").encode()
 

@@ -199,10 +199,10 @@ class _LocalStore:
         return [path for path in self._walk(prefix) if not path.endswith(".tmp") or path == prefix]
 
     def sizes(self, paths: Sequence[str]) -> dict[str, int]:
-        found = {}
+        found, top = {}, str(self.root)
         for path in paths:
             try:
-                found[path] = (self.root / path).stat().st_size
+                found[path] = os.stat(f"{top}/{path}").st_size  # noqa: PTH116 - a third of Path's time
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
