@@ -13,6 +13,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any, ClassVar
 
+import deltalake
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,9 +65,6 @@ WHERES: dict[str, tuple[pl.Expr, Any]] = {
     "nothing": (pl.col("id") > 99, lambda row: False),
 }  # fmt: skip
 WHERE = st.sampled_from(list(WHERES))
-
-
-EVOLVES = False
 
 
 def can(method: str, argument: str | None = None) -> bool:
@@ -252,13 +250,17 @@ class Model(RuleBasedStateMachine):
     def checkpoint(self, who: int) -> None:
         self.writers[who].checkpoint()
 
-    @precondition(lambda self: EVOLVES and self.width < 6)
-    @rule(rows=ROWS)
-    def evolve(self, rows: list[Row]) -> None:
+    @precondition(lambda self: self.width < 6)
+    @rule(rows=ROWS, who=WHO)
+    def evolve(self, rows: list[Row], who: int) -> None:
+        """Another engine adds a column."""
+        field = deltalake.Field(f"e{self.width - 4}", deltalake.schema.PrimitiveType("long"))
+        deltalake.DeltaTable(self.writers[0].uri).alter.add_columns([field])
         self.width += 1
         self.rows = [(*row, None) for row in self.rows]
+        self._committed(self.writers[0].version())
         rows = self._filled(rows)
-        done = self._table(evolve="add").append(frame(rows, self.width))
+        done = self.writers[who].append(frame(rows, self.width))
         self.rows += rows
         self._committed(done.version)
 
