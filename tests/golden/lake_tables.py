@@ -88,11 +88,13 @@ def write(root: str) -> None:
     table = lake.table("counted")
     for n in range(21):
         table.overwrite(counted(n + 1), batch_id=f"c{n}")
-    # What a clean-up leaves: the checkpoint at version 19, the log from there on, and its files.
+    # What a clean-up leaves: the last checkpoint, the log from there on, and its files.
     folder = Path(table.uri)
-    for version in range(19):
+    (first,) = (int(p.name[:20]) for p in folder.glob("_delta_log/*.checkpoint.parquet"))
+    for version in range(first):
         (folder / "_delta_log" / f"{version:020d}.json").unlink()
-    kept = {Path(part.uri).name for v in (19, 20, 21) for part in table.at(version=v).parts()}
+    versions = range(first, table.version() + 1)
+    kept = {Path(part.uri).name for v in versions for part in table.at(version=v).parts()}
     for path in folder.glob("*.parquet"):
         if path.name not in kept:
             path.unlink()

@@ -82,7 +82,8 @@ def test_what_was_refused_is_in_quarantine(lake: Lake) -> None:
 
 def test_a_log_that_was_cleaned_up(lake: Lake) -> None:
     table = lake.table("counted")
-    for version in (19, 20, 21):
+    (first,) = Path(table.uri).glob("_delta_log/*.checkpoint.parquet")
+    for version in range(int(first.name[:20]), 22):
         assert table.at(version=version).frame().equals(made.counted(version))
     with pytest.raises(VersionNotFoundError):
         table.at(version=5)
