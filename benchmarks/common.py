@@ -335,6 +335,25 @@ def need_peers() -> None:
         raise SystemExit("The peers are not installed. Run: make peers")
 
 
+def _plain_strings(path: Path) -> None:
+    """The same file without string views, which some peers cannot read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = pq.ParquetFile(path)
+    plain = pa.schema(
+        [
+            pa.field(f.name, pa.string() if pa.types.is_string_view(f.type) else f.type)
+            for f in source.schema_arrow
+        ]
+    )
+    target = path.with_suffix(".plain")
+    with pq.ParquetWriter(target, plain) as writer:
+        for k in range(source.num_row_groups):
+            writer.write_table(source.read_row_group(k).cast(plain))
+    target.replace(path)
+
+
 def lineitem(scale: float, parts: int = 8, kind: str = "parquet") -> Path:
     """TPC-H lineitem in ``parts`` files, made once into the cache folder; the folder of the files.
 
@@ -350,6 +369,8 @@ def lineitem(scale: float, parts: int = 8, kind: str = "parquet") -> Path:
              f"--output-dir={making}"],
             check=True,
         )  # fmt: skip
+        for path in sorted(making.rglob("*.parquet")):
+            _plain_strings(path)
         try:
             making.rename(target)
         except OSError:  # another run made it meanwhile

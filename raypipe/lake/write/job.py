@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from raypipe.core.errors import EmptySourceError, ExpectationError
+from raypipe.core.errors import EmptySourceError, ExpectationError, SchemaError
 from raypipe.core.uris import is_local
 from raypipe.engine.parts import Place, RunOn, choose_place, run_parts
 from raypipe.lake.outcome import Outcome, Report
@@ -20,6 +20,7 @@ from raypipe.lake.quality.figures import measure
 from raypipe.lake.schema.dtypes import merge_types, table_type
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.write.fused import PartResult, Transform, WriteJob, judge, transformed, write_part
+from raypipe.lake.write.readers import meet_of_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,12 +84,8 @@ def place_of(source: Source, run_on: RunOn) -> Place:
     return choose_place(run_on, len(source.parts), source.nbytes).place
 
 
-def _types_of(transform: Transform | None, part: SourcePart) -> Types:
-    types = part.types()
-    if transform is None or not types:
-        return types
-    empty = pl.LazyFrame(schema=dict(types))
-    return dict(transformed(transform, empty, part.label).collect_schema())
+def _types_of(part: SourcePart) -> Types:
+    return part.types()
 
 
 def infer_schema(
@@ -105,29 +102,59 @@ def infer_schema(
         SchemaError: the parts do not agree, or a table cannot hold a type.
         EmptySourceError: nothing tells the columns.
     """
-    found = run_parts(partial(_types_of, transform), source.parts, run_on=place_of(source, run_on))
+    found = run_parts(_types_of, source.parts, run_on=place_of(source, run_on))
     merged: dict[str, pl.DataType] = {}
-    first = ""
-    for part, types in zip(source.parts, found, strict=True):
+    first: SourcePart | None = None
+    for part, numbers in source.files():
+        types = found[numbers[0]]
+        if len(numbers) > 1:
+            types = meet_of_pieces(part.label, [found[n] for n in numbers])
         if not types:
             continue
+        if transform is not None:
+            empty = pl.LazyFrame(schema=dict(types))
+            types = dict(transformed(transform, empty, part.label).collect_schema())
+        if first is None:
+            first = part
+            merged = {n: t for n, t in types.items() if known is None or n not in known}
+            continue
+        try:
+            if known is None:
+                merged = merge_types(merged, types, (first.label, part.label))
+            else:  # other columns than the known ones may be in some parts only
+                new = {n: t for n, t in types.items() if n not in known}
+                both = {n: t for n, t in new.items() if n in merged}
+                had = {n: merged[n] for n in both}
+                merged |= new | merge_types(had, both, (first.label, part.label))
+        except SchemaError as clash:
+            raise _pointed(clash, merged, types, first, part) from None
+    if first is None:
         if known is not None:
-            new = {n: t for n, t in types.items() if n not in known}
-            both = {n: t for n, t in new.items() if n in merged}
-            had = {n: merged[n] for n in both}
-            merged |= new | merge_types(had, both, (first, part.label))
-            first = part.label
-        elif merged:
-            merged = merge_types(merged, types, (first, part.label))
-        else:
-            merged, first = dict(types), part.label
-    if not merged and known is None:
+            return {}
         raise EmptySourceError(
             "nothing tells the columns of the new table",
             source.parts[0].label if source.parts else "no part",
             "Write a batch with rows first.",
         )
-    return {name: table_type(dtype, name, first) for name, dtype in merged.items()}
+    return {name: table_type(dtype, name, first.label) for name, dtype in merged.items()}
+
+
+def _pointed(
+    clash: SchemaError, left: Types, right: Types, first: SourcePart, second: SourcePart
+) -> SchemaError:
+    """The error about two types, with the first value that is not of the other one's type."""
+    name = clash.field
+    for part, types in ((second, left), (first, right)):
+        if name is None or name not in left or name not in right:
+            break
+        try:
+            part.read({name: types[name]})
+        except SchemaError as found:
+            value = (found.got or "").partition("with ")[2]
+            if value:
+                got = f"{clash.got} ({value} of {part.label})"
+                return SchemaError(clash.what, got, clash.act, name)
+    return clash
 
 
 def run_job(source: Source, job: WriteJob, run_on: RunOn) -> Tally:

@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from raypipe.core.errors import ConfigError, SourceError, SourceNotFoundError
 from raypipe.core.scan import Scan, ScanPart
+from raypipe.lake.write.cuts import (
+    PARQUET_PART_BYTES,
+    PART_BYTES,
+    Span,
+    csv_spans,
+    json_spans,
+    row_spans,
+)
 from raypipe.lake.write.readers import file_types, format_of, read_file, scan_file
 
 if TYPE_CHECKING:
@@ -48,19 +58,25 @@ class SourcePart(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _FilePart:
-    """One file."""
+    """One file, or a piece of it."""
 
     label: str
     nbytes: int
+    span: Span | None = None
 
     def types(self) -> Types:
-        return file_types(self.label)
+        return file_types(self.label, self.span)
 
     def read(self, types: Types | None) -> pl.DataFrame:
-        return read_file(self.label, types)
+        frame = read_file(self.label, types, self.span)
+        if self.span is None or format_of(self.label) != "json":
+            return frame
+        # What no object of this piece names, one of another piece may.
+        absent = [name for name in types or () if name not in frame.columns]
+        return frame.with_columns(pl.lit(None).alias(name) for name in absent)
 
     def lazy(self) -> pl.LazyFrame:
-        return scan_file(self.label)
+        return scan_file(self.label, self.span)
 
     def is_empty(self) -> bool:
         return self.lazy().head(1).collect().is_empty()
@@ -154,6 +170,14 @@ class Source:
     parts: tuple[SourcePart, ...]
     on_ray: bool = False
 
+    def files(self) -> list[tuple[SourcePart, list[int]]]:
+        """The first part of each file, or other thing, and the numbers of all its parts."""
+        found: dict[str, list[int]] = {}
+        for number, part in enumerate(self.parts):
+            piece = isinstance(part, _FilePart) and part.span is not None
+            found.setdefault(part.label if piece else f"\0{number}", []).append(number)
+        return [(self.parts[numbers[0]], numbers) for numbers in found.values()]
+
     @property
     def nbytes(self) -> int:
         """Bytes to be read in all, as far as known."""
@@ -235,7 +259,30 @@ def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:
             ) from error
     for path, _ in found:
         format_of(path)
-    return tuple(_FilePart(path, size) for path, size in found)
+    return tuple(part for path, size in found for part in _pieces(path, size))
+
+
+def _pieces(path: str, size: int) -> list[SourcePart]:
+    """A file as one part, or as several where it is large and can be cut."""
+    kind = format_of(path)
+    if path.endswith(".gz") or size <= PART_BYTES * 3 // 2:
+        return [_FilePart(path, size)]
+    try:
+        if kind == "csv":
+            return [_FilePart(path, b - a, (a, b)) for a, b in csv_spans(path, size, PART_BYTES)]
+        if kind == "json":
+            return [_FilePart(path, b - a, (a, b)) for a, b in json_spans(path, size, PART_BYTES)]
+        if kind == "parquet":
+            footer = pq.read_metadata(path)
+            groups = [footer.row_group(k) for k in range(footer.num_row_groups)]
+            rows, nbytes = [g.num_rows for g in groups], [g.total_byte_size for g in groups]
+            spans = row_spans(rows, nbytes, PARQUET_PART_BYTES)
+            if len(spans) > 1:
+                share = size / max(1, footer.num_rows)
+                return [_FilePart(path, int((b - a) * share), (a, b)) for a, b in spans]
+    except (OSError, pa.ArrowException):
+        pass  # who reads the file says what is wrong with it
+    return [_FilePart(path, size)]
 
 
 def _expand(path: str) -> list[str]:

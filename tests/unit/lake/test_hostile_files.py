@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from raypipe.core.errors import MalformedSourceError, SchemaError, SourceError
 from raypipe.lake import Lake
-from raypipe.lake.write.readers import _QUOTED_WELL, file_types, read_file
+from raypipe.lake.write.read_csv import QUOTED_WELL
+from raypipe.lake.write.readers import file_types, read_file
 
 
 def write(folder: Path, name: str, text: str | bytes) -> str:
@@ -65,7 +66,7 @@ def test_quotes_are_judged_as_the_csv_module_judges_them(text: str) -> None:
         right = True
     except csv.Error:
         right = False
-    found = _QUOTED_WELL.match(text.encode())
+    found = QUOTED_WELL.match(text.encode())
     assert found is not None
     assert (found.end() == len(text)) == right
 
