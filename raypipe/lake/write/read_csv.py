@@ -7,6 +7,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -31,6 +32,8 @@ _NULLS = ["", "NA"]
 QUOTED_WELL = re.compile(
     rb'(?:[^"]++|(?<=[^,\r\n])"|(?<![^,\r\n])"(?:[^"]++|"")*+"(?=[,\r\n]|\Z))*+'
 )
+_QUOTE = ord('"')
+_ENDS = np.isin(np.arange(256), list(b",\r\n"))  # bytes beside which a field ends
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _BAD_VALUE = re.compile(
     r"CSV column #(\d+): CSV conversion error to .+?: invalid value '(.*)'", re.S
@@ -103,8 +106,26 @@ def _csv_header(path: Where, data: bytes) -> list[str] | None:
     return names
 
 
+def plainly_quoted(data: memoryview) -> bool:
+    """Whether quotes open and close in turn, each at an end of a field: the usual case, told in a
+    third of the time that the whole rule takes. False says nothing.
+    """
+    text = np.frombuffer(data, dtype=np.uint8)
+    at = np.flatnonzero(text == _QUOTE)
+    if len(at) % 2:
+        return False
+    opens, closes = at[::2], at[1::2]
+    if len(opens) and opens[0] == 0:
+        opens = opens[1:]
+    if len(closes) and closes[-1] == len(text) - 1:
+        closes = closes[:-1]
+    return bool(_ENDS[text[opens - 1]].all() and _ENDS[text[closes + 1]].all())
+
+
 def _refuse_bad_quotes(path: Where, data: bytes) -> None:
     plain = memoryview(data)[len(BOM) if data.startswith(BOM) else 0 :]
+    if plainly_quoted(plain):
+        return
     found = QUOTED_WELL.match(plain)
     end = found.end() if found else 0
     if end == len(plain):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raypipe.core.errors import MalformedSourceError, SchemaError, SourceError
 from raypipe.lake import Lake
-from raypipe.lake.write.read_csv import QUOTED_WELL
+from raypipe.lake.write.read_csv import QUOTED_WELL, plainly_quoted
 from raypipe.lake.write.readers import file_types, read_file
 
 
@@ -69,6 +69,13 @@ def test_quotes_are_judged_as_the_csv_module_judges_them(text: str) -> None:
     found = QUOTED_WELL.match(text.encode())
     assert found is not None
     assert (found.end() == len(text)) == right
+    assert right or not plainly_quoted(memoryview(text.encode()))
+
+
+def test_plain_quotes_are_told_fast() -> None:
+    assert plainly_quoted(memoryview(b'"a","b\nc"\r\n1,"2"'))
+    assert not plainly_quoted(memoryview(b'a,5" x\n1,6" y\n'))
+    assert plainly_quoted(memoryview(b"a,b\n"))
 
 
 @pytest.mark.parametrize(
