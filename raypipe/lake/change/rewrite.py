@@ -182,9 +182,12 @@ def replace_rows(
     if edit.after.height:
         obey(edit.after, job.write.spec, target.path)
     stays = _stays(edit, target, write)
-    moved = edit.after.filter(~stays)
-    gone = pl.concat([edit.gone, edit.rows.filter(~stays)])
-    rows = changed(frame, edit.rows.filter(stays), edit.after.filter(stays), gone, edit.columns)
+    here, moved = edit, edit.after.clear()
+    if stays is not None:
+        moved = edit.after.filter(~stays)
+        gone = pl.concat([edit.gone, edit.rows.filter(~stays)])
+        here = Edit(edit.rows.filter(stays), edit.after.filter(stays), gone, edit.columns)
+    rows = changed(frame, here.rows, here.after, here.gone, here.columns)
     files: list[WrittenFile] = []
     if rows.height:
         if set(write.spec.sort_by) & set(edit.columns):
@@ -231,10 +234,10 @@ def changed(
     return frame.with_columns(both.select(pl.all().gather(pl.Series(order))).get_columns())
 
 
-def _stays(edit: Edit, target: Target, write: WriteJob) -> pl.Series:
-    """Which changed rows stay in the file's partition; the others belong to another one."""
+def _stays(edit: Edit, target: Target, write: WriteJob) -> pl.Series | None:
+    """Which changed rows stay in the file's partition; None when all do."""
     if not set(write.partition_by) & set(edit.columns) or not edit.after.height:
-        return pl.repeat(True, edit.after.height, dtype=pl.Boolean, eager=True)
+        return None
     values = target.part.partition
     same = [
         pl.col(name).eq_missing(pl.lit(values[name], dtype=write.schema[name]))

@@ -114,7 +114,7 @@ def _split(
     needed = ask.needed(job.spec)
     if ask.delete_when is None:
         extra = [name for name in job.spec.columns if name in frame.columns and name not in needed]
-        return frame.drop(extra), None
+        return frame.drop(extra) if extra else frame, None
     roots = set(ask.delete_when.meta.root_names())
     for name in (*roots, *ask.on, *((ask.newer_by,) if ask.newer_by else ())):
         if name not in frame.columns:

@@ -122,16 +122,17 @@ class TableLog:
         """
         with self._lock:
             table, self._kept = self._kept, None
-        if table is not None and self.version() >= table.version():
-            before = int(table.version())
+        before = -1 if table is None else int(table.version())
+        newest = -1 if table is None else self.version()
+        if table is None or newest < before:
+            table = self.open()
+        elif newest > before:
             try:
                 table.update_incremental()
             except Exception:  # noqa: BLE001 - the same failure comes again, with its reason
                 table = self.open()
             else:
                 self._refuse_unreadable(table, before)
-        else:
-            table = self.open()
         yield table
         with self._lock:
             self._kept = table

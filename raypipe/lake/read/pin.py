@@ -93,9 +93,10 @@ def _plain(files: pl.DataFrame, spec: TableSpec, physical: Mapping[str, str]) ->
         if counts is None
         else counts.cast(pl.Int64)
     )
+    inside = {group: _fields(files, group) for group in ("partition", "null_count", "min", "max")}
     for name, dtype in spec.types.items():
         if name in spec.partition_by:
-            value = _inside(files, "partition", name)
+            value = inside["partition"].get(name)
             if value is None and files.height:
                 raise LakeError("the log does not tell the values of a partition column", name)
             value = pl.Series([], dtype=dtype) if value is None else value.cast(dtype)
@@ -104,17 +105,16 @@ def _plain(files: pl.DataFrame, spec: TableSpec, physical: Mapping[str, str]) ->
         if dtype.is_nested():
             continue
         for fact in ("null_count", "min", "max"):
-            column = _inside(files, fact, physical.get(name, name))
+            column = inside[fact].get(physical.get(name, name))
             if column is not None:
                 out.append(column.alias(f"{fact}.{name}"))
     return pl.DataFrame(out)
 
 
-def _inside(files: pl.DataFrame, group: str, name: str) -> pl.Series | None:
+def _fields(files: pl.DataFrame, group: str) -> Mapping[str, pl.Series]:
     if group not in files.columns or not isinstance(files.schema[group], pl.Struct):
-        return None
-    struct = files[group].struct
-    return struct.field(name) if name in struct.fields else None
+        return {}
+    return {column.name: column for column in files[group].struct.unnest()}
 
 
 def _with_counts(log: TableLog, version: int, files: pl.DataFrame) -> pl.DataFrame:

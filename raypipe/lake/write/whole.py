@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add, or_
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import polars as pl
 
@@ -321,7 +322,7 @@ def new_file(job: WriteJob, file: WrittenFile) -> NewFile:
     """A file of this write, to be read again."""
     schema = job.schema
     return NewFile(
-        locate(job.folder, file.path),
+        locate(job.folder, quote(file.path)),  # its path is the one on disk already
         int(json.loads(file.stats)["numRecords"]),
         {name: _value(text, schema[name]) for name, text in file.partition},
         schema,
