@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from raypipe.core.errors import CommitConflictError, ConfigError
+from raypipe.expressions import encode
 from raypipe.lake.change.ask import checked_where
 from raypipe.lake.change.edit import Edited, Filtered, checked_set, look
 from raypipe.lake.change.feed import tell_file
 from raypipe.lake.change.unit import Unit, View
-from raypipe.lake.log.commit import Committed, SchemaMoved
+from raypipe.lake.log.commit import Committed, FilesMoved, SchemaMoved
 from raypipe.lake.quality.expect import Expectation
+from raypipe.lake.quality.keys import ForeignKeyRule, UniqueRule
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.job import Tally, clean_up, run_job
+from raypipe.lake.write.refused import read_set
 from raypipe.lake.write.sources import Source, resolve
-from raypipe.lake.write.whole import judge_whole
+from raypipe.lake.write.whole import Whole, judge_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from raypipe.lake.lake import Lake
     from raypipe.lake.log.written import WrittenFile
     from raypipe.lake.outcome import Commit
+    from raypipe.lake.quality.base import Rule
     from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.ask import Ask
+    from raypipe.lake.write.fused import WriteJob
     from raypipe.lake.write.writer import Writer
 
 _SCHEMA_TRIES = 3
@@ -50,7 +55,9 @@ def edit(
         if before is not None:
             return before
         what = _checked(writer, now.spec, where, sets)
-        job = writer.job(ask, _NONE, now)
+        plain = replace(writer.options, evolve="fail", schema=None)  # no row comes that may not fit
+        job = replace(writer, options=plain).job(ask, _NONE, now)
+        _refuse_keys(writer.rules(job), what, writer.log.name)
         masked = [name for name in what.sets or () if name in job.masks]
         if masked:
             raise ConfigError(
@@ -80,6 +87,24 @@ def _checked(
         )
     node = checked_where(where, spec, name)
     return Filtered(where, node, None if sets is None else checked_set(sets, spec.types, name))
+
+
+def _refuse_keys(rules: Sequence[Rule], what: Filtered, table: str) -> None:
+    """Refuses to set a column whose values are judged beside other rows.
+
+    Raises:
+        ConfigError: it is of a unique or a foreign key.
+    """
+    for rule in rules:
+        held = isinstance(rule, UniqueRule | ForeignKeyRule) and rule.on_fail != "warn"
+        if held and set(rule.columns) & set(what.sets or ()):
+            raise ConfigError(
+                f"expectation {rule.name!r} cannot be asked in an update of table {table!r}",
+                list(rule.columns),
+                "Set other columns, put the rows in place with overwrite(where=…), or name the "
+                "table without it for this call.",
+                "set",
+            )
 
 
 def _edit_once(unit: Unit, view: View, what: Filtered) -> Committed | None:
@@ -124,16 +149,15 @@ def overwrite(lake: Lake, writer: Writer, data: object, ask: Ask, where: pl.Expr
             written = run_job(source, checked, ask.run_on)
             # The last count is that of the rule that only this call has.
             results = tuple(replace(one, broken=one.broken[:-1]) for one in written.results)
-            beside = writer.beside(ask, ~where.fill_null(False))
-            tally = judge_whole(
-                job, writer.rules(job), replace(written, results=results), beside
-            ).tally
+            keys = _Keys(Whole(replace(written, results=results)))
+            keys.judge(writer, ask, job, what)
         except BaseException:
             clean_up(job)
             raise
+        tally = keys.whole.tally
         unit = Unit(lake, writer, ask, job, tally, extra=list(tally.files))
         try:
-            done = unit.tries(lambda view: _overwrite_once(unit, view, what, source))  # noqa: B023
+            done = unit.tries(lambda view: _overwrite_once(unit, view, what, source, keys))  # noqa: B023
         except SchemaMoved:
             continue
         return _result(unit, done, Edited(()))
@@ -149,7 +173,34 @@ def _inside(where: pl.Expr, spec: TableSpec) -> Expectation:
     )
 
 
-def _overwrite_once(unit: Unit, view: View, what: Filtered, source: Source) -> Committed | None:
+@dataclass(slots=True)
+class _Keys:
+    """What the new rows of an overwrite came to beside the rows that stay."""
+
+    whole: Whole
+
+    def judge(self, writer: Writer, ask: Ask, job: WriteJob, what: Filtered) -> None:
+        """Judges them, anew when rivals came first."""
+        beside = writer.beside(ask, ~what.where.fill_null(False))
+        self.whole = judge_whole(job, writer.rules(job), self.whole.tally, beside)
+
+    def read(self, what: Filtered) -> Mapping[str, Any] | None:
+        """What no rival may have added: rows of the filter, and rows of the new rows' keys."""
+        if self.whole.everything:
+            return None
+        if self.whole.where is None:
+            return what.node
+        return encode(what.where | self.whole.where)
+
+
+def _overwrite_once(
+    unit: Unit, view: View, what: Filtered, source: Source, keys: _Keys
+) -> Committed | None:
+    if read_set(keys.whole) is not None and keys.whole.version < view.pinned.version:
+        keys.judge(unit.writer, unit.ask, unit.job, what)
+        unit.tally = keys.whole.tally
+        if keys.whole.version > view.pinned.version:
+            raise FilesMoved  # judged beside a later version than the one that was looked at
     edited = look(unit, view, what)
     new = tuple(replace(file, stamp=view.stamp) for file in unit.tally.files)
     if not edited.touched and not new and not unit.must_commit:
@@ -159,7 +210,7 @@ def _overwrite_once(unit: Unit, view: View, what: Filtered, source: Source) -> C
     if change["change_files"]:
         change["change_files"] += _told(unit, new)
     return unit.commit(
-        view, what.node, operation="WRITE", noted=_noted(unit, edited, source), **change
+        view, keys.read(what), operation="WRITE", noted=_noted(unit, edited, source), **change
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from raypipe.lake.change.ask import MergeAsk
     from raypipe.lake.change.unit import Unit
-    from raypipe.lake.schema.spec import TableSpec
+    from raypipe.lake.write.fused import WriteJob
 
 _COUNTS = {
     "inserted": "num_target_rows_inserted",
@@ -27,10 +27,12 @@ _COUNTS = {
 }
 
 
-def why_not(spec: TableSpec) -> str | None:
+def why_not(job: WriteJob) -> str | None:
     """Why Delta's library cannot carry out a merge of this table as we do, if so."""
-    if spec.sort_by:
+    if job.spec.sort_by:
         return "sort_by: it does not sort the rows of a file"
+    if job.before is not None:
+        return "columns that join the table: it adds them in another way"
     return None
 
 
@@ -125,13 +127,13 @@ def counted(info: Mapping[str, Any] | None) -> dict[str, Any]:
     return {**noted, **counts, "rows": counts["inserted"] + counts["updated"]}
 
 
-def refuse_unfit(how: MergeAsk, spec: TableSpec, table: str) -> None:
+def refuse_unfit(how: MergeAsk, job: WriteJob, table: str) -> None:
     """Refuses ``how="deltalake"`` where it would not do what is asked.
 
     Raises:
         ConfigError: the table has what the library does not keep to.
     """
-    reason = why_not(spec) if how.how == "deltalake" else None
+    reason = why_not(job) if how.how == "deltalake" else None
     if reason:
         raise ConfigError(
             f"table {table!r} is not merged by Delta's own library",

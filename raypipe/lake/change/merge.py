@@ -15,7 +15,7 @@ from raypipe.lake.change.feed import INSERT, write_feed
 from raypipe.lake.change.library import counted, merge_by_library, refuse_unfit
 from raypipe.lake.change.plan import candidates, key_filter
 from raypipe.lake.change.rewrite import RewriteJob, Rewritten, merge_file
-from raypipe.lake.change.source import GONE, Prepared, prepare
+from raypipe.lake.change.source import GONE, Prepared, joining, prepare
 from raypipe.lake.change.unit import Unit, View
 from raypipe.lake.change.whole import judge_source, refuse_unjudged
 from raypipe.lake.log.commit import Committed, SchemaMoved
@@ -51,12 +51,12 @@ def merge(lake: Lake, writer: Writer, data: object, ask: Ask, how: MergeAsk) -> 
         before = _applied(writer, ask) if now.spec is not None else None
         if before is not None:
             return before
-        job = writer.job(ask, source, now)
-        how.check(job.spec, writer.log.name)
+        job = joining(writer.job(ask, source, now), how)
+        how.check(job.before or job.spec, writer.log.name)
         _refuse_append_only(job, how, writer.log.name)
-        refuse_unfit(how, job.spec, writer.log.name)
+        refuse_unfit(how, job, writer.log.name)
         rules = writer.rules(job)
-        refuse_unjudged(rules, how, writer.log.name)
+        refuse_unjudged(rules, how, job.spec, writer.log.name)
         try:
             prepared = prepare(source, job, how, ask.run_on)
             prepared = judge_source(prepared, job, rules, writer.previous)
@@ -119,7 +119,7 @@ class _Merge:
             noted = self._base("deltalake")
             return unit.commit_by(lambda: merge_by_library(unit, rows, self.how, noted))
         where = key_filter(rows.select(self.how.on))
-        files = candidates(where, view.pinned.files, unit.job.schema) if rows.height else None
+        files = candidates(where, view.pinned.files, unit.spec.types) if rows.height else None
         looked = self._look(view, files) if files is not None else []
         touched = [one for one in looked if one.touched]
         feed = [file for one in touched for file in one.feed]

@@ -11,6 +11,7 @@ import polars as pl
 from raypipe.lake.change.feed import DELETE, POST, PRE, write_feed
 from raypipe.lake.change.plan import new_name
 from raypipe.lake.change.source import GONE
+from raypipe.lake.schema.contract import filled
 from raypipe.lake.schema.rules import obey
 from raypipe.lake.write.encode import Place, write_file
 from raypipe.lake.write.fused import part_name, write_rows
@@ -158,7 +159,7 @@ def merge_file(job: RewriteJob, ask: MergeAsk, source: pl.DataFrame, target: Tar
     meeting = meet(keys, source.select(*looked, GONE), ask)
     if not len(meeting.rows) and not len(meeting.gone):
         return Rewritten(target.path, met=meeting.met)
-    frame = target.part.read()
+    frame = filled(target.part.read(), job.write.schema)
     updated = ask.updated(job.write.spec)
     before = frame[meeting.rows]
     news = source.select(updated)[meeting.by]

@@ -10,6 +10,7 @@ import polars as pl
 
 from raypipe.core.errors import ExpectationError, SchemaError
 from raypipe.engine.parts import run_parts
+from raypipe.lake.schema.contract import filled
 from raypipe.lake.write.fused import PartResult, WriteJob, judge, write_refused
 from raypipe.lake.write.job import Tally, settle
 from raypipe.lake.write.sources import frame_part
@@ -70,9 +71,29 @@ def prepare(source: Source, job: WriteJob, ask: MergeAsk, run_on: RunOn) -> Prep
     return Prepared(single, tally, gone, rows.height - single.height)
 
 
+def joining(job: WriteJob, ask: MergeAsk) -> WriteJob:
+    """The job with only those columns joining the table that rows of the merge will have."""
+    if job.before is None:
+        return job
+    known, told = job.before.columns, set[str]()
+    if ask.delete_when is not None:
+        told = set(ask.delete_when.meta.root_names())
+    used = set(ask.needed(job.spec)) - told
+    columns = {n: one for n, one in job.spec.columns.items() if n in known or n in used}
+    if len(columns) == len(known):
+        return replace(job, spec=job.before, before=None)
+    return replace(job, spec=replace(job.spec, columns=columns))
+
+
 def _piece(job: WriteJob, ask: MergeAsk, numbered: tuple[int, SourcePart]) -> _Piece:
     number, part = numbered
     frame = part.read(job.schema)
+    if job.evolve == "add":
+        # What a source lacks of the table's own columns is no null that a row is to take.
+        new = {} if job.before is None else job.schema
+        known = job.schema if job.before is None else job.before.columns
+        frame = filled(frame, {n: t for n, t in new.items() if n not in known})
+        job = replace(job, evolve="fail")
     live, dead = _split(frame, job, ask, part.label)
     judged = judge(_narrow(job, ask.needed(job.spec)), frame_part(live, part.label))
     result = write_refused(job, number, part.label, judged)

@@ -18,6 +18,7 @@ from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.write.job import Tally, clean_up
 from raypipe.lake.write.partitions import partition_text
+from raypipe.lake.write.refused import add_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from raypipe.lake.lake import Lake
     from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.ask import Ask
     from raypipe.lake.write.fused import WriteJob
     from raypipe.lake.write.writer import Writer
@@ -82,6 +84,7 @@ class Unit:
         tally: what the rows that came with the call came to.
         done: files of the table that were looked at, which later tries need not do again.
         extra: other files that were written.
+        refused: files that are in quarantine by a try before.
         used: the files of the change that is being committed.
     """
 
@@ -94,12 +97,18 @@ class Unit:
     extra: list[WrittenFile] = field(default_factory=list)
     numbers: int = 0
     quarantined: bool = False
+    refused: tuple[WrittenFile, ...] = ()
     used: set[str] | None = None
+
+    @property
+    def spec(self) -> TableSpec:
+        """The table as it is before the change, which columns may join by it."""
+        return self.job.before or self.job.spec
 
     def view(self) -> View:
         """The table as it is now."""
         pinned = pin(self.writer.log, None)
-        if pinned.spec != self.job.spec:
+        if pinned.spec != self.spec:
             raise SchemaMoved
         return View(pinned, Snapshot(self.lake, self.writer.log, pinned).parts())
 
@@ -196,7 +205,8 @@ class Unit:
             change: the arguments of ``Change`` that are its own.
         """
         wanted = Change(
-            spec=self.job.spec,
+            spec=self.spec,
+            evolve=self.job.spec if self.job.before else None,
             read=ReadSet(view.pinned.version, where),
             keep_stamps=True,
             app_id=self.ask.app_id,
@@ -212,8 +222,12 @@ class Unit:
         self, act: Callable[[], Committed], files: Sequence[WrittenFile] = ()
     ) -> Committed:
         """Commits refused rows, then lets ``act`` commit these files of the unit."""
-        if not self.quarantined:
+        refused = self.tally.quarantine_files
+        if self.quarantined:
+            add_refused(self.writer.quarantine, self.job, refused, self.refused)
+        else:
             self.quarantined = self.writer.commit_quarantine(self.ask, self.job, self.tally)
+        self.refused = refused
         fault_point("lake:after-files")
         self.used = {file.path for file in files}
         try:

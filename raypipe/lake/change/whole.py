@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from raypipe.lake.change.ask import MergeAsk
     from raypipe.lake.quality.base import Rule
+    from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.fused import WriteJob
 
 
@@ -40,18 +41,22 @@ class _Rows:
         return self.frame if columns is None else self.frame.select(columns)
 
 
-def refuse_unjudged(rules: Sequence[Rule], how: MergeAsk, table: str) -> None:
+def refuse_unjudged(rules: Sequence[Rule], how: MergeAsk, spec: TableSpec, table: str) -> None:
     """Refuses rules that would need the whole table as it will be.
 
     Raises:
         ConfigError: rows are to be unique by other columns than the merge's keys.
     """
+    updated = set(how.updated(spec))
     for rule in rules:
-        if isinstance(rule, UniqueRule) and not set(how.on) <= set(rule.columns):
+        # Rows of one key may be several in the table, told apart by a column that is now set.
+        if isinstance(rule, UniqueRule) and (
+            not set(how.on) <= set(rule.columns) or updated & set(rule.columns)
+        ):
             raise ConfigError(
                 f"expectation {rule.name!r} cannot be asked in a merge of table {table!r}",
                 f"keys {list(how.on)}",
-                "Merge on columns of it, or name the table without it for this call.",
+                "Merge on its columns, or name the table without it for this call.",
                 "on",
             )
 
