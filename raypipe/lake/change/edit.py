@@ -13,7 +13,14 @@ from raypipe.engine.parts import run_parts
 from raypipe.expressions import encode
 from raypipe.lake.change.feed import DELETE, write_feed
 from raypipe.lake.change.plan import candidates
-from raypipe.lake.change.rewrite import Edit, RewriteJob, Rewritten, Target, replace_rows
+from raypipe.lake.change.rewrite import (
+    Edit,
+    RewriteJob,
+    Rewritten,
+    Target,
+    generate,
+    replace_rows,
+)
 from raypipe.lake.log.certain import all_match
 from raypipe.lake.schema.dtypes import conform
 from raypipe.lake.write.fused import part_name
@@ -56,18 +63,21 @@ def edit_file(job: RewriteJob, what: Filtered, target: Target) -> Rewritten:
     frame = target.part.read()
     if what.sets is None:
         return replace_rows(job, target, frame, Edit(none, frame.clear(), rows, ()))
-    after = _set(job, frame[rows], what.sets)
-    return replace_rows(job, target, frame, Edit(rows, after, none, tuple(what.sets)))
+    after, sets = _set(job, frame[rows], what.sets)
+    return replace_rows(job, target, frame, Edit(rows, after, none, sets))
 
 
-def _set(job: RewriteJob, before: pl.DataFrame, sets: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """The rows after an update, judged by the table's expectations."""
+def _set(
+    job: RewriteJob, before: pl.DataFrame, sets: Mapping[str, pl.Expr]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The rows after an update, judged by the table's expectations; and the columns that it set."""
     try:
         after = before.with_columns(expr.alias(name) for name, expr in sets.items())
     except pl.exceptions.PolarsError as error:
         reason = str(error).split("\n", 1)[0]
         raise SchemaError("an update does not fit the table", reason, None, "set") from error
     after = conform(after, job.write.schema, "the update")
+    after, columns = generate(after, job.write.spec, tuple(sets))
     for one in job.write.expect:
         count = int(after.select(one.broken())[one.name].sum())
         if count and one.on_fail != "warn":
@@ -77,7 +87,7 @@ def _set(job: RewriteJob, before: pl.DataFrame, sets: Mapping[str, pl.Expr]) -> 
                 "Nothing was committed. Update other rows, or to other values.",
                 one.columns[0] if one.columns else None,
             )
-    return after
+    return after, columns
 
 
 def drop_file(job: RewriteJob, target: Target) -> Rewritten:

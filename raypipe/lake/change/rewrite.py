@@ -12,7 +12,7 @@ from raypipe.lake.change.feed import DELETE, POST, PRE, write_feed
 from raypipe.lake.change.plan import new_name
 from raypipe.lake.change.source import GONE
 from raypipe.lake.schema.contract import filled
-from raypipe.lake.schema.rules import obey
+from raypipe.lake.schema.rules import generated, obey
 from raypipe.lake.write.encode import Place, write_file
 from raypipe.lake.write.fused import part_name, write_rows
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from raypipe.lake.change.ask import MergeAsk
     from raypipe.lake.log.written import WrittenFile
     from raypipe.lake.read.part import LakePart
+    from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.fused import WriteJob
 
 _ROW, _SRC = "_raypipe_row", "_raypipe_src"
@@ -100,13 +101,16 @@ class Meeting:
     gone: pl.Series
 
 
-def meet(keys: pl.DataFrame, source: pl.DataFrame, ask: MergeAsk) -> Meeting:
+def meet(
+    keys: pl.DataFrame, source: pl.DataFrame, ask: MergeAsk, *, updates: bool = True
+) -> Meeting:
     """Which rows of a file meet which source rows, and what is to become of them.
 
     Args:
         keys: key columns and, if there is one, the sequence column of the file.
         source: the same columns and ``GONE`` of the prepared source.
         ask: what the merge asks for.
+        updates: False when an update would set no column, as all of them are keys.
     """
     pairs = (
         keys.with_row_index(_ROW)
@@ -119,7 +123,8 @@ def meet(keys: pl.DataFrame, source: pl.DataFrame, ask: MergeAsk) -> Meeting:
         pairs = pairs.filter(old.is_null() | (new > old))
     gone = pl.lit(True) if ask.when_matched == "delete" else pl.col(GONE)
     lost = pairs.filter(gone)[_ROW]
-    kept = pairs.filter(~gone) if ask.when_matched == "update" else pairs.clear()
+    sets = ask.when_matched == "update" and updates
+    kept = pairs.filter(~gone) if sets else pairs.clear()
     return Meeting(met, kept[_ROW], kept[_SRC], lost)
 
 
@@ -156,16 +161,32 @@ def merge_file(job: RewriteJob, ask: MergeAsk, source: pl.DataFrame, target: Tar
     """One file of a merge. The key columns alone tell whether the rest is read at all."""
     looked = [*ask.on, *((ask.newer_by,) if ask.newer_by else ())]
     keys = target.part.read(looked)
-    meeting = meet(keys, source.select(*looked, GONE), ask)
+    updated = ask.updated(job.write.spec)
+    meeting = meet(keys, source.select(*looked, GONE), ask, updates=bool(updated))
     if not len(meeting.rows) and not len(meeting.gone):
         return Rewritten(target.path, met=meeting.met)
     frame = filled(target.part.read(), job.write.schema)
-    updated = ask.updated(job.write.spec)
     before = frame[meeting.rows]
-    news = source.select(updated)[meeting.by]
-    after = before.with_columns(news.get_columns())
-    edit = Edit(meeting.rows, after, meeting.gone, updated)
+    after = before
+    if len(meeting.rows):
+        after = before.with_columns(source.select(updated)[meeting.by].get_columns())
+    after, sets = generate(after, job.write.spec, updated)
+    edit = Edit(meeting.rows, after, meeting.gone, sets)
     return replace_rows(job, target, frame, edit, meeting.met)
+
+
+def generate(
+    after: pl.DataFrame, spec: TableSpec, sets: Sequence[str]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Changed rows with what the log generates of the columns that were set, and all that is set;
+    pure.
+    """
+    more = {
+        name: expr
+        for name, expr in generated(spec).items()
+        if name not in sets and set(expr.meta.root_names()) & set(sets)
+    }
+    return (after.with_columns(**more) if more else after), (*sets, *more)
 
 
 def replace_rows(

@@ -165,7 +165,7 @@ class _State:
         measures = [result.measures for result in self.results]
         if self.removed:  # what the parts measured is not what is left
             columns = list(measured_columns(rules))
-            measures = [measure(part.read(columns), columns) for part in parts]
+            measures = [_measured(part, columns) for part in parts]
         self.outcomes |= figure_outcomes(rules, measures, parts, self.beside.previous)
         for rule in rules:
             say(rule, self.outcomes[rule.name].failed, self.outcomes[rule.name].note)
@@ -201,12 +201,17 @@ def check_whole(
         columns = list(measured_columns(figures))
         gone = any(a is not b for a, b in zip(counted, results, strict=True))
         measures = (
-            [measure(part.read(columns), columns) for part in parts]
+            [_measured(part, columns) for part in parts]
             if gone
             else [result.measures for result in results]
         )
         outcomes |= figure_outcomes(figures, measures, parts, beside.previous)
     return Tally(tuple(counted), outcomes=outcomes)
+
+
+def _measured(part: NewPart, columns: list[str]) -> Measures:
+    # A frame without columns would have no rows to count.
+    return measure(part.read(columns or [next(iter(part.schema))]), columns)
 
 
 def _counted(result: PartResult, rule: Rule, count: int) -> PartResult:
