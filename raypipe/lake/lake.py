@@ -84,7 +84,7 @@ class Lake(LakePins):
         self,
         name: str,
         *,
-        expect: Sequence[Rule | Sequence[Rule]] = (),
+        expect: Rule | Sequence[Rule | Sequence[Rule]] = (),
         partition_by: str | Sequence[str] = (),
         schema: Mapping[str, pl.DataType | type[pl.DataType] | Column] | None = None,
         evolve: Evolve = "fail",

@@ -39,6 +39,10 @@ class Outcome:
     note: str = ""
     whole: bool = False
 
+    def __repr__(self) -> str:
+        told = _told(self) + (f": {self.note}" if self.note else "")
+        return f"Outcome({self.name!r}, {self.on_fail}, {_state(self)}, {told})"
+
     @property
     def share(self) -> float:
         """Rows that broke it, of those judged: 0 to 1."""
@@ -84,6 +88,10 @@ class Report:
     dropped: int
     outcomes: tuple[Outcome, ...]
 
+    def __repr__(self) -> str:
+        facts = f"{self.rows_in} rows in, {self.rows} kept, {self.quarantined} quarantined, "
+        return f"Report({facts}{self.dropped} dropped{_broken(self.outcomes)})"
+
     @property
     def ok(self) -> bool:
         """Whether the write would be committed."""
@@ -103,12 +111,25 @@ class Report:
 
     def _repr_html_(self) -> str:
         facts = f"{self.rows_in} rows in, {self.rows} kept, {self.quarantined} quarantined, "
-        rows = [
-            (o.name, o.on_fail, "broken" if o.failed else "holds", _told(o), _bar(o))
-            for o in self.outcomes
-        ]
+        rows = [(o.name, o.on_fail, _state(o), _told(o), _bar(o)) for o in self.outcomes]
         head = ("expectation", "on_fail", "", "rows broken, or figure", "share")
         return f"{html_table(head, rows)}<p>{facts}{self.dropped} dropped</p>"
+
+
+def _state(one: Outcome) -> str:
+    return "broken" if one.failed else "holds"
+
+
+def _broken(outcomes: Sequence[Outcome]) -> str:
+    """The expectations that do not hold, each on a line; one line for those that do."""
+    broken = [one for one in outcomes if one.failed]
+    hold = len(outcomes) - len(broken)
+    lines = [f"\n  {one.name}, {one.on_fail}: {_told(one)}" for one in broken]
+    return (
+        "".join(lines)
+        + (f"\n  {hold} other expectations hold" if hold and broken else "")
+        + (f", {hold} expectations hold" if hold and not broken else "")
+    )
 
 
 def _told(one: Outcome) -> str:
@@ -178,6 +199,15 @@ class Commit:
     updated: int = 0
     deleted: int = 0
     how: str = ""
+
+    def __repr__(self) -> str:
+        if self.applied_before:
+            facts = [f"applied before: {self.rows} rows"]
+        else:
+            facts = [f"{self.rows} of {self.rows_in} rows" if self.rows_in else f"{self.rows} rows"]
+        names = ("inserted", "updated", "deleted", "quarantined", "dropped", "warned")
+        facts += [f"{getattr(self, name)} {name}" for name in names if getattr(self, name)]
+        return f"Commit({self.table!r}, version {self.version}, {', '.join(facts)})"
 
     @property
     def report(self) -> Report:

@@ -170,15 +170,15 @@ def named(expect: Sequence[Rule], masks: Mapping[str, Mask]) -> tuple[Rule, ...]
     )
 
 
-def flatten(expect: Sequence[Rule | Sequence[Rule]]) -> tuple[Rule, ...]:
-    """Expectations in one tuple, with names made unique.
+def flatten(expect: Rule | Sequence[Rule | Sequence[Rule]]) -> tuple[Rule, ...]:
+    """Expectations in one tuple, each of another name; a single one need not be in a list.
 
     Raises:
         ConfigError: an item is no expectation, or two have one name.
     """
     found: list[Rule] = []
-    for item in expect:
-        found.extend([item] if isinstance(item, Rule) else item)
+    for item in expect if isinstance(expect, list | tuple) else (expect,):
+        found.extend(item if isinstance(item, list | tuple) else [item])
     seen: set[str] = set()
     for one in found:
         if not isinstance(one, Rule):

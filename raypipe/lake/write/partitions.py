@@ -58,5 +58,6 @@ def partition_text(value: Any, dtype: PolarsDataType) -> str | None:
             "partition_by",
         )
     if isinstance(dtype, pl.Datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S.%f}"
+        # The year in four digits, as strftime does not write it on every system.
+        return str(value.replace(tzinfo=None).isoformat(" ", "microseconds"))
     return str(value).lower() if isinstance(value, bool) else str(value)

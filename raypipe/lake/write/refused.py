@@ -23,13 +23,23 @@ if TYPE_CHECKING:
     from raypipe.lake.write.whole import Whole
 
 
-def refuse_reserved(names: Iterable[str]) -> None:
-    """No column has a name that the quarantine table needs.
+_FEED = ("_change_type", "_commit_version", "_commit_timestamp")
+
+
+def refuse_reserved(names: Iterable[str], *, change_feed: bool = False) -> None:
+    """No column has a name that the quarantine table needs, or the change feed if there is one.
 
     Raises:
         SchemaError: one has.
     """
     for name in names:
+        if change_feed and name.casefold() in _FEED:
+            raise SchemaError(
+                "a column has a name that the change feed of a table needs",
+                name,
+                "Rename it.",
+                name,
+            )
         if name.casefold() in (REASONS, BATCH, ROW):
             raise SchemaError(
                 "a column has a name that the quarantine table needs", name, "Rename it.", name

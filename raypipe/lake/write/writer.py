@@ -47,7 +47,7 @@ from raypipe.lake.write.sources import Source, resolve
 from raypipe.lake.write.whole import Beside, Whole, check_whole, judge_whole, row_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
@@ -206,7 +206,7 @@ class Writer:
         )
         coming = {n: t for n, t in coming.items() if n not in spec.columns}
         coming |= {n: one.dtype for n, one in declared.items() if n not in spec.columns}
-        refuse_reserved(coming)
+        refuse_reserved(coming, change_feed=spec.change_feed)
         made = evolved(spec, stored_types(coming, masks), declared, "the data")
         return spec if made is spec else replace(made, columns=tagged(made.columns, masks))
 
@@ -236,13 +236,14 @@ class Writer:
 
     def _first_spec(self, source: Source, ask: Ask, masks: Masks) -> TableSpec:
         declared = self.options.schema
-        if declared is not None:
-            types = {n: one.dtype for n, one in declared.items()}
-            return first_masked(self.options.first_spec(types), masks)
-        schema = guarded(masks, "the data", lambda: infer_schema(source, ask.run_on, ask.transform))
-        check_names(schema, "the data")
-        refuse_reserved(schema)
-        return first_masked(self.options.first_spec(schema), masks)
+        where = "the data" if declared is None else "the declared schema"
+        types: Mapping[str, pl.DataType] = {n: one.dtype for n, one in (declared or {}).items()}
+        if declared is None:
+            types = guarded(masks, where, lambda: infer_schema(source, ask.run_on, ask.transform))
+        check_names(types, where)
+        first = self.options.first_spec(types)
+        refuse_reserved(types, change_feed=first.change_feed)
+        return first_masked(first, masks)
 
     def _commit(self, ask: Ask, job: WriteJob, whole: Whole, source: Source) -> Commit:
         refused: tuple[WrittenFile, ...] = ()
