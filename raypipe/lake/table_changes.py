@@ -136,8 +136,8 @@ class TableChanges(TableWrites):
 
         Raises:
             TableNotFoundError: nothing has been written yet.
-            ConfigError: an expression is not row-wise, a column is masked, or the table may only
-                be appended to.
+            ConfigError: an expression is not row-wise, a column is masked or in an expectation
+                about keys, or the table may only be appended to.
             SchemaError: a column is not there, or a value does not fit its type.
             ExpectationError: a changed row breaks an expectation of the table (any but one with
                 ``on_fail="warn"``).

@@ -84,7 +84,8 @@ class TableUpkeep(TableBase):
 
         Rows, columns and properties are those of then; the versions between stay readable. What
         others commit before it does is undone too. Files are not copied: those of then must still
-        be there.
+        be there. A batch that was committed since stays known: to bring its rows again, write them
+        under another ``batch_id``.
 
         Returns:
             The commit; its ``rows`` are those that came back. If the table is what it was already,

@@ -10,6 +10,7 @@ import polars as pl
 
 from raypipe.core.errors import ExpectationError, SchemaError
 from raypipe.engine.parts import run_parts
+from raypipe.lake.quality.tags import guarded
 from raypipe.lake.schema.contract import filled
 from raypipe.lake.write.fused import PartResult, WriteJob, judge, write_refused
 from raypipe.lake.write.job import Tally, settle
@@ -87,14 +88,9 @@ def joining(job: WriteJob, ask: MergeAsk) -> WriteJob:
 
 def _piece(job: WriteJob, ask: MergeAsk, numbered: tuple[int, SourcePart]) -> _Piece:
     number, part = numbered
-    frame = part.read(job.schema)
+    live, dead = guarded(job.masks, part.label, lambda: _live(job, ask, part))
     if job.evolve == "add":
-        # What a source lacks of the table's own columns is no null that a row is to take.
-        new = {} if job.before is None else job.schema
-        known = job.schema if job.before is None else job.before.columns
-        frame = filled(frame, {n: t for n, t in new.items() if n not in known})
         job = replace(job, evolve="fail")
-    live, dead = _split(frame, job, ask, part.label)
     judged = judge(_narrow(job, ask.needed(job.spec)), frame_part(live, part.label))
     result = write_refused(job, number, part.label, judged)
     rows = judged.kept.with_columns(pl.lit(False).alias(GONE))
@@ -105,6 +101,19 @@ def _piece(job: WriteJob, ask: MergeAsk, numbered: tuple[int, SourcePart]) -> _P
         rows = pl.concat([rows, marks.with_columns(pl.lit(True).alias(GONE))], how="diagonal")
     gone = 0 if dead is None else dead.height
     return _Piece(rows, gone, replace(result, rows_in=result.rows_in + gone))
+
+
+def _live(
+    job: WriteJob, ask: MergeAsk, part: SourcePart
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """The part's rows to be written, and its tombstones."""
+    frame = part.read(job.schema)
+    if job.evolve == "add":
+        # What a source lacks of the table's own columns is no null that a row is to take.
+        new = {} if job.before is None else job.schema
+        known = job.schema if job.before is None else job.before.columns
+        frame = filled(frame, {n: t for n, t in new.items() if n not in known})
+    return _split(frame, job, ask, part.label)
 
 
 def _narrow(job: WriteJob, columns: object) -> WriteJob:

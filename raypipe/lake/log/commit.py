@@ -85,6 +85,7 @@ def commit(log: TableLog, change: Change) -> Committed:
         Refused: the change cannot be put into an entry; nothing was committed.
     """
     expected, stuck = change.if_version, 0
+    asked: int | None = None  # a version whose entry may be ours: no answer told
     _check_files(log, change)
     for attempt in range(_TRIES):
         try:
@@ -93,6 +94,10 @@ def commit(log: TableLog, change: Change) -> Committed:
                 expected = 0 if expected == -1 else expected
             with log.newest() as table:
                 version = int(table.version())
+                if asked is not None and version >= asked:
+                    late = _ours(log, change, asked)
+                    if late is not None:
+                        return late
                 done, error = _Try(log, table, change).run(expected)
         except (RaypipeError, SchemaMoved, FilesMoved):
             raise
@@ -105,10 +110,11 @@ def commit(log: TableLog, change: Change) -> Committed:
         if done is not None:
             return done
         # The answer may have been lost on its way: whose commit is the next version?
-        theirs = log.commit_info(version + 1)
-        if theirs is not None and our_part(theirs).get("attempt") == change.attempt:
-            return Committed(version + 1, our_part(theirs))
-        stuck = stuck + 1 if theirs is None and log.version() == version else 0
+        ours = _ours(log, change, version + 1)
+        if ours is not None:
+            return ours
+        asked = asked if error is None else version + 1
+        stuck = stuck + 1 if log.version() == version else 0
         if stuck >= _STUCK_TRIES:
             raise LakeAccessError(
                 f"table {log.name!r} cannot be committed to", _reason(error)
@@ -120,6 +126,13 @@ def commit(log: TableLog, change: Change) -> Committed:
         None,
         "Nothing was committed. Append again with the same batch_id.",
     )
+
+
+def _ours(log: TableLog, change: Change, version: int) -> Committed | None:
+    """The commit of a version, if it is of this change."""
+    noted = our_part(log.commit_info(version))
+    mine = change.attempt and noted.get("attempt") == change.attempt
+    return Committed(version, noted) if mine else None
 
 
 def _reason(error: BaseException | None) -> str:

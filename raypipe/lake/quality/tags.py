@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _CHECKED = b"\0raypipe key check\0"
 _HIDDEN = "a value that is not shown, since the column holds personal data"
 _LINE = re.compile(r"\bline \d+")
+_ARGUMENTS = ("transform", "delete_when")
+"""What an error about a caller's function names in place of a column: it may show any value."""
 
 _T = TypeVar("_T")
 
@@ -212,7 +214,7 @@ def guarded(masks: Masks, source: str, do: Callable[[], _T]) -> _T:
     try:
         return do()
     except (SchemaError, MalformedSourceError) as error:
-        if error.field is not None and error.field not in masks:
+        if error.field not in (None, *masks, *_ARGUMENTS):
             raise
         hidden = _hide(error)
     except pl.exceptions.PolarsError:

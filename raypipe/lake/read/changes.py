@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.core.errors import ConfigError, LakeError, SourceNotFoundError, VersionNotFoundError
+from raypipe.lake.log.partition import partition_value
 from raypipe.lake.outcome import html_table
 from raypipe.lake.read.broken import told
-from raypipe.lake.read.change_plan import Action, Entry, partition_value, read_entry
+from raypipe.lake.read.change_plan import Action, Entry, read_entry
 from raypipe.lake.read.compare import DELETE, INSERT, KIND, compare
 from raypipe.lake.read.feed import plan, to_arrow
 from raypipe.lake.read.part import LakePart, place, scan

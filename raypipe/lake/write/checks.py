@@ -57,18 +57,28 @@ def keep_checks(log: TableLog, version: int) -> None:
     """
     checks = TableLog(log.name + CHECKS, log.uri + CHECKS, log.options)
     try:
-        for number in range(version, max(-1, version - _BACK), -1):
-            info = log.commit_info(number)
-            noted = our_part(info)
-            if not noted.get("checks"):
-                continue
-            if checks.has_transaction(_app_id(number)):
-                break
-            _put(checks, number, noted, int((info or {}).get("timestamp", 0)))
+        for number, info in reversed(_left_out(log, checks, version)):  # oldest first: see there
+            _put(checks, number, our_part(info), int(info.get("timestamp", 0)))
     except (RaypipeError, SchemaMoved, Refused, OSError) as error:
         logger.warning(
             "the checks of %s at version %d are not kept yet: %s", log.name, version, error
         )
+
+
+def _left_out(log: TableLog, checks: TableLog, version: int) -> list[tuple[int, dict[str, Any]]]:
+    """Commits whose outcomes are not in the table of checks, newest first.
+
+    They are put there in their order, so one that is there says that those before it are.
+    """
+    found = []
+    for number in range(version, max(-1, version - _BACK), -1):
+        info = log.commit_info(number)
+        if info is None or not our_part(info).get("checks"):
+            continue
+        if checks.has_transaction(_app_id(number)):
+            break
+        found.append((number, info))
+    return found
 
 
 def _app_id(version: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from raypipe.core.errors import SchemaError
 from raypipe.expressions import encode
-from raypipe.lake.log.commit import Change, ReadSet, commit
+from raypipe.lake.log.commit import Change, ReadSet, SchemaMoved, commit
 from raypipe.lake.options import TableOptions
 from raypipe.lake.schema.contract import ROW, evolved
 from raypipe.lake.write.fused import BATCH, REASONS
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.fused import WriteJob
     from raypipe.lake.write.whole import Whole
+
+_TRIES = 5  # of as many rivals that bring new columns to the quarantine table at once
 
 
 _FEED = ("_change_type", "_commit_version", "_commit_timestamp")
@@ -71,10 +74,39 @@ def add_refused(
     more = tuple(file for file in files if file.path not in known)
     if not more:
         return
-    now, joined = quarantine_specs(quarantine, job)
-    noted = {"kind": "quarantine", "batch_id": job.batch}
-    evolve = joined if now else None
-    commit(quarantine, Change(files=more, spec=now or joined, evolve=evolve, noted=noted))
+    commit_refused(
+        quarantine,
+        job,
+        files=more,
+        noted={"kind": "quarantine", "batch_id": job.batch},
+        attempt=uuid.uuid4().hex,  # of this commit: the one before has the name of the write
+    )
+
+
+def commit_refused(quarantine: TableLog, job: WriteJob, **change: Any) -> None:
+    """Commits to the quarantine table, which takes the columns that the rows need.
+
+    Args:
+        quarantine: its log.
+        job: the write that refused the rows.
+        change: the other arguments of ``Change``.
+
+    Raises:
+        SchemaError: the table of this name was made for something else.
+    """
+    for _ in range(_TRIES):
+        now, joined = quarantine_specs(quarantine, job)
+        evolve = joined if now else None
+        try:
+            commit(quarantine, Change(spec=now or joined, evolve=evolve, **change))
+        except SchemaMoved:  # a rival brought columns meanwhile, or it is a table of other things
+            continue
+        return
+    raise SchemaError(
+        f"the quarantine table {quarantine.name!r} has other columns than its table",
+        quarantine.uri,
+        "Move it away; it was made for another table.",
+    )
 
 
 def read_set(whole: Whole) -> ReadSet | None:

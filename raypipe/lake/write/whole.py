@@ -17,6 +17,7 @@ from urllib.parse import quote
 import polars as pl
 
 from raypipe.core.errors import ExpectationError
+from raypipe.lake.log.partition import partition_value
 from raypipe.lake.outcome import Outcome
 from raypipe.lake.quality.expect import Expectation
 from raypipe.lake.quality.figures import FigureRule, Measures, measure, measured_columns
@@ -329,21 +330,10 @@ def new_file(job: WriteJob, file: WrittenFile) -> NewFile:
     return NewFile(
         locate(job.folder, quote(file.path)),  # its path is the one on disk already
         int(json.loads(file.stats)["numRecords"]),
-        {name: _value(text, schema[name]) for name, text in file.partition},
+        {name: partition_value(text, schema[name]) for name, text in file.partition},
         schema,
         job.storage_options,
     )
-
-
-def _value(text: str | None, dtype: pl.DataType) -> Any:
-    if text is None or isinstance(dtype, pl.String):
-        return text
-    if isinstance(dtype, pl.Boolean):
-        return text == "true"
-    series = pl.Series([text])
-    if isinstance(dtype, pl.Datetime):
-        return series.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us").item()
-    return series.cast(dtype).item()
 
 
 def _marked(height: int, numbers: pl.Series) -> pl.Series:

@@ -42,7 +42,7 @@ from raypipe.lake.write.checks import keep_checks
 from raypipe.lake.write.fused import Transform, WriteJob
 from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, place_of, run_job
 from raypipe.lake.write.previous import previous_figure
-from raypipe.lake.write.refused import add_refused, quarantine_specs, read_set, refuse_reserved
+from raypipe.lake.write.refused import add_refused, commit_refused, read_set, refuse_reserved
 from raypipe.lake.write.sources import Source, resolve
 from raypipe.lake.write.whole import Beside, Whole, check_whole, judge_whole, row_rules
 
@@ -345,25 +345,16 @@ class Writer:
     def _replace_quarantined(
         self, ask: Ask, job: WriteJob, files: tuple[WrittenFile, ...], remove: str
     ) -> None:
-        now, joined = quarantine_specs(self.quarantine, job)
-        change = Change(
+        commit_refused(
+            self.quarantine,
+            job,
             files=files,
-            spec=now or joined,
-            evolve=joined if now else None,
             remove=remove,
             app_id=ask.app_id,
             replaces=True,
             noted={"kind": "quarantine", "batch_id": ask.batch_id},
             attempt=ask.attempt,
         )
-        try:
-            commit(self.quarantine, change)
-        except SchemaMoved:
-            raise SchemaError(
-                f"the quarantine table of {self.log.name!r} has other columns than the table",
-                self.quarantine.name,
-                "Move it away; it was made for another table.",
-            ) from None
 
     def withdraw_quarantine(self, ask: Ask, job: WriteJob) -> None:
         """Takes back the refused rows of a write that was not committed."""

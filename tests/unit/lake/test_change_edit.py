@@ -208,3 +208,12 @@ def test_the_change_feed_of_other_readers(lake_root: str) -> None:
         (4, "insert", 5, "b"),
     }
     assert len(told) == 6
+
+
+def test_an_update_cannot_double_a_key(table: Table) -> None:
+    strict = Lake(table._lake.root).table("t", expect=[expect.unique("k")])
+    with pytest.raises(ConfigError, match="unique"):
+        strict.update(pl.col("k") == 2, {"k": 1})
+    assert strict.update(pl.col("k") == 2, {"v": "new"}).updated == 1
+    warned = Lake(table._lake.root).table("t", expect=[expect.unique("k", on_fail="warn")])
+    assert warned.update(pl.col("k") == 2, {"k": 1}).updated == 1

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 
-from raypipe.core.errors import ConfigError, ExpectationError, TableNotFoundError
+from raypipe.core.errors import ConfigError, ExpectationError, LakeAccessError, TableNotFoundError
 from raypipe.lake import Lake, expect
 from raypipe.lake.table import Table
+from raypipe.lake.write import checks
 
 RULES = [
     expect.between("n", 0, 10, on_fail="drop"),
@@ -99,6 +101,24 @@ def test_what_a_kill_left_out_is_put_in_once(lake_root: str, point: str) -> None
     again.append(pl.DataFrame({"n": [2]}))
     again.append(pl.DataFrame({"n": [2]}), batch_id="b")
     assert kept(table) == [(v, "between(n, 0, 10)", f) for v, f in ((1, 1), (2, 1), (3, 0))]
+
+
+def test_what_could_not_be_kept_twice_is_kept_by_the_third_write(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, failures = checks._put, [1, 1]
+
+    def failing(log: Any, version: int, *rest: Any) -> None:
+        if failures and version == failures[0]:
+            failures.pop()
+            raise LakeAccessError("no disk", None)
+        put(log, version, *rest)
+
+    monkeypatch.setattr(checks, "_put", failing)
+    table = Lake(lake_root).table("t", expect=RULES[:1])
+    for _ in range(3):
+        table.append(frame(1, 99))
+    assert [row[0] for row in kept(table)] == [1, 2, 3]
 
 
 def test_writers_at_once_keep_each_commit_once(lake_root: str) -> None:

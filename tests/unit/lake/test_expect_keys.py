@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -268,3 +269,22 @@ def test_many_keys_in_little_memory_find_the_same(
         table = Lake(lake_root).table("t", expect=[expect.unique("k", on_fail="drop")])
         done = table.append(source)
     assert (done.rows, done.dropped) == (900, 1)
+
+
+@pytest.mark.parametrize(
+    ("day", "again"),
+    [
+        (datetime(2026, 1, 2, 3, 4), datetime(2026, 1, 2, 3, 5)),
+        ("a/b: 50%", "c d"),
+        (date(2026, 1, 2), None),
+        (True, False),
+    ],
+)
+def test_keys_in_folders_of_any_name(lake_root: str, day: object, again: object) -> None:
+    rules = [expect.unique("k", "day", on_fail="quarantine")]
+    table = Lake(lake_root).table("t", partition_by="day", expect=rules)
+    rows = pl.DataFrame({"k": [1, 1, 2, 1], "day": [day, day, day, again]})
+    assert table.append(rows).quarantined == 1
+    assert table.append(rows[:3]).quarantined == 3
+    assert table.at().count() == 3
+    assert table.quarantine().at().frame()["day"].to_list() == [day] * 4

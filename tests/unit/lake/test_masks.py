@@ -244,6 +244,25 @@ def test_errors_about_bad_values_do_not_show_them(lake_root: str, tmp_path: Path
         table.append(str(bad))
 
 
+def test_errors_of_a_function_of_the_caller_do_not_show_values(
+    lake_root: str, tmp_path: Path
+) -> None:
+    table = Lake(lake_root).table("t", pii={"age": masks.generalize(10)})
+    table.append(pl.DataFrame({"k": [1], "age": [44]}))
+    bad = tmp_path / "bad.csv"
+    bad.write_text("k,age\n1,31\n2,raw-age\n")
+    rows = pl.read_csv(bad)
+    number = pl.col("age").cast(pl.Int64)
+    for fails in (
+        lambda: table.merge(str(bad), on="k"),
+        lambda: table.merge(rows, on="k", delete_when=number > 40),
+        lambda: table.append(rows, transform=lambda every: every.with_columns(number)),
+    ):
+        with pytest.raises(SchemaError) as error:
+            fails()
+        assert "raw-age" not in chain(error.value)
+
+
 def test_types_that_no_mask_takes_are_refused(lake_root: str) -> None:
     for pii, frame in (
         ({"a": masks.truncate(3)}, pl.DataFrame({"a": [1]})),
