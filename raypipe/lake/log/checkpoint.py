@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from raypipe.lake.log.damage import foreign
 
 if TYPE_CHECKING:
     from raypipe.lake.log.table_log import TableLog
@@ -14,11 +16,6 @@ _DEFAULT = 10  # versions, as the protocol's reference implementation has it
 logger = logging.getLogger(__name__)
 
 
-def foreign(error: BaseException) -> bool:
-    """Whether it is a library's failure; a panic of Rust is one, though no ``Exception``."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
 def due(version: int, spec: TableSpec) -> bool:
     """Whether a checkpoint belongs to a version."""
     text = spec.properties.get("delta.checkpointInterval", "")
@@ -26,11 +23,16 @@ def due(version: int, spec: TableSpec) -> bool:
     return version > 0 and version % every == 0
 
 
-def checkpoint(log: TableLog) -> bool:
-    """Writes a checkpoint of the newest version; False, and a warning, when it cannot be."""
+def checkpoint(log: TableLog, table: Any) -> bool:
+    """Writes a checkpoint of the newest version; False, and a warning, when it cannot be.
+
+    Args:
+        log: the table's log.
+        table: the open ``DeltaTable``, which follows the log to that version.
+    """
     try:
-        with log.newest() as table:
-            table.create_checkpoint()
+        log.follow(table)
+        table.create_checkpoint()
     except BaseException as error:
         if not foreign(error):
             raise

@@ -34,8 +34,9 @@ from raypipe.lake.log.change import (
     SchemaMoved,
     version_conflict,
 )
-from raypipe.lake.log.checkpoint import checkpoint, due, foreign
+from raypipe.lake.log.checkpoint import checkpoint, due
 from raypipe.lake.log.create import create, metadata_action
+from raypipe.lake.log.damage import foreign
 from raypipe.lake.log.protocol import (
     Protocol,
     fits,
@@ -92,7 +93,7 @@ def commit(log: TableLog, change: Change) -> Committed:
             if log.version_or_none() is None:
                 create(log, change)
                 expected = 0 if expected == -1 else expected
-            with log.newest() as table:
+            with log.newest(raw=True) as table:
                 version = int(table.version())
                 if asked is not None and version >= asked:
                     late = _ours(log, change, asked)
@@ -174,7 +175,7 @@ class _Try:
 
     def _marked(self) -> bool:
         app = self.change.app_id
-        version = None if app is None else self.table.transaction_version(app)
+        version = None if app is None else self.log.transaction_in(self.table, app)
         if version is None:
             return False
         # Who took its files back left the mark without one: they may come again.
@@ -184,7 +185,7 @@ class _Try:
         change = self.change
         if change.app_id is None or change.replaces:
             return None
-        version = self.table.transaction_version(change.app_id)
+        version = self.log.transaction_in(self.table, change.app_id)
         if version is None:
             return None
         noted = our_part(self.log.commit_info(version))
@@ -317,5 +318,5 @@ class _Try:
         if points:
             fault_point(f"{points}:after-commit")
         if due(version, self.change.evolve or self.spec):
-            checkpoint(self.log)
+            checkpoint(self.log, self.table)
         return Committed(version, noted), None

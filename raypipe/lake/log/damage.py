@@ -25,6 +25,11 @@ _COPY = "Put this file back from a copy of the table; until then nothing is read
 _REST_IS_THERE = "Delete {}: all entries that it stands for are there, so nothing is lost."
 
 
+def foreign(error: BaseException) -> bool:
+    """Whether it is a library's failure; a panic of Rust is one, though no ``Exception``."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def damage_of(store: Store) -> tuple[str, str] | None:
     """The first thing found wrong with the log below a table's folder, and what to do.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from raypipe.core.errors import (
     LakeAccessError,
     LakeError,
+    RaypipeError,
     SourceNotFoundError,
     TableNotFoundError,
     VersionNotFoundError,
 )
 from raypipe.core.uris import is_local
-from raypipe.lake.log.damage import damage_of, refuse_empty
+from raypipe.lake.log.damage import damage_of, foreign, refuse_empty
 from raypipe.lake.log.entry import META, actions_of, entry_name
 from raypipe.lake.log.readable import why_unreadable
 from raypipe.lake.schema.spec import TableSpec, spec_of
+from raypipe.lake.storage.failures import denied, unreachable
 from raypipe.lake.storage.keys import for_delta
 from raypipe.lake.storage.store import Store, open_store
 
@@ -40,6 +44,8 @@ class TableLog:
         self.options = dict(storage_options) if storage_options else None
         self._seen = -1
         self._kept: Any = None
+        self._absent = ("", -1)
+        self._hint = (0, -1)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -68,7 +74,23 @@ class TableLog:
         if self.version_or_none() is None:
             return None
         with self.newest() as table:
-            found = table.transaction_version(app_id)
+            return self.transaction_in(table, app_id)
+
+    def transaction_in(self, table: Any, app_id: str) -> int | None:
+        """The version of a transaction in an open ``DeltaTable``, or None when there was none.
+
+        The library looks through the whole log each time. What it did not find at one version is
+        looked for in the entries since then alone: a write looks when it begins and when it
+        commits.
+        """
+        version = int(table.version())
+        asked, looked = self._absent
+        marks = None
+        if asked == app_id and 0 <= looked <= version:
+            marks = self._marks_between(looked, version)
+        found = table.transaction_version(app_id) if marks is None else marks.get(app_id)
+        if found is None:
+            self._absent = (app_id, version)
         return None if found is None else int(found)
 
     def has_transaction(self, app_id: str) -> bool:
@@ -85,7 +107,8 @@ class TableLog:
         folder = Path(self.uri) / "_delta_log"
         # Counted apart from the attribute, which other threads read and set meanwhile.
         seen = self._seen
-        if seen < 0 or not (folder / f"{seen:020d}.json").exists():
+        lost = seen < self._hinted(folder) and not (folder / f"{seen + 1:020d}.json").exists()
+        if seen < 0 or lost or not (folder / f"{seen:020d}.json").exists():
             # Cleaned logs start late, and a table may have been made anew: look at all names.
             try:
                 names = [path.name for path in folder.iterdir()]
@@ -100,6 +123,19 @@ class TableLog:
         self._seen = seen
         return seen
 
+    def _hinted(self, folder: Path) -> int:
+        """The version of the last checkpoint. The entry after the one seen last may be cleaned away
+        while that one stays, for a pin; there is a checkpoint after each such gap.
+        """
+        path = f"{folder}/_last_checkpoint"
+        try:
+            at = os.stat(path).st_mtime_ns  # noqa: PTH116 - half the time of Path.stat
+            if at != self._hint[0]:
+                self._hint = (at, int(json.loads(Path(path).read_bytes())["version"]))
+        except (OSError, ValueError, KeyError, TypeError):  # Delta's readers go on without it, too
+            return -1
+        return self._hint[1]
+
     def _remote_version(self) -> int:
         """One listing that starts at the version seen last: no log entry is read."""
         store = open_store(self.uri, self.options)
@@ -111,31 +147,69 @@ class TableLog:
         return self._seen
 
     @contextmanager
-    def newest(self) -> Iterator[Any]:
+    def newest(self, *, raw: bool = False) -> Iterator[Any]:
         """The ``DeltaTable`` at its newest version, for this thread alone until the block ends.
 
         One is kept from block to block, for following a log costs a tenth of reading it.
 
+        Args:
+            raw: what the library raises in the block comes as it is, and not as the errors below.
+
         Raises:
             TableNotFoundError: there is no table.
-            LakeError: the table uses a feature that would be read wrongly here.
+            LakeError: the log is damaged, or the table uses a feature that would be read wrongly.
+            LakeAccessError: the log cannot be reached.
         """
         with self._lock:
             table, self._kept = self._kept, None
         before = -1 if table is None else int(table.version())
-        newest = -1 if table is None else self.version()
-        if table is None or newest < before:
+        now = -1 if table is None else self.version()
+        if table is None or now < before:  # no table yet, or another one in its place
+            self._absent = ("", -1)
             table = self.open()
-        elif newest > before:
+        elif now > before:
             try:
-                table.update_incremental()
-            except Exception:  # noqa: BLE001 - the same failure comes again, with its reason
-                table = self.open()
-            else:
-                self._refuse_unreadable(table, before)
-        yield table
+                self.follow(table)
+            except BaseException as error:
+                if not foreign(error) or isinstance(error, RaypipeError):
+                    raise
+                table = self.open()  # the same failure comes again, with its reason
+        if raw:
+            yield table
+        else:
+            with self.guarded():
+                yield table
         with self._lock:
             self._kept = table
+
+    def follow(self, table: Any) -> None:
+        """Takes an open ``DeltaTable`` to the newest version."""
+        before = int(table.version())
+        table.update_incremental()
+        self._refuse_unreadable(table, before)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What the library raises in the block, even a panic of Rust, comes as an error of ours.
+
+        Raises:
+            LakeError: the log is damaged.
+            LakeAccessError: it cannot be reached.
+        """
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except RaypipeError:
+            raise
+        except OSError as error:
+            raise self._denied(error) from error
+        except DeltaError as error:
+            raise self._broken(error) from error
+        except BaseException as error:
+            if isinstance(error, Exception) or not foreign(error):
+                raise
+            raise self._broken(error) from error
 
     def open(self, version: int | None = None) -> Any:
         """The ``DeltaTable`` at a version, the newest one by default.
@@ -145,7 +219,6 @@ class TableLog:
             VersionNotFoundError: the table has no such version, or its log was cleaned.
             LakeError: the table uses a feature that would be read wrongly here.
         """
-        from deltalake.exceptions import DeltaError
         from deltalake.exceptions import TableNotFoundError as Missing
 
         newest = None
@@ -159,9 +232,11 @@ class TableLog:
             if version is None:
                 raise self.not_found() from None
             raise self.no_version(version, newest) from None  # its log entries were cleaned away
-        except DeltaError as error:
+        except BaseException as error:
+            if isinstance(error, RaypipeError) or not foreign(error):
+                raise
             if version is None or self._entry(version) is not None:
-                raise self._damaged(error) from error
+                raise self._broken(error) from error
             raise self.no_version(version, newest) from error
         self._refuse_unreadable(table)
         return table
@@ -175,9 +250,17 @@ class TableLog:
         except OSError as error:
             raise self._denied(error) from error
 
-    def _denied(self, error: Exception) -> LakeAccessError:
+    def _denied(self, error: BaseException) -> LakeAccessError:
+        if not is_local(self.uri):
+            return denied(self.uri, error)  # a client's message may hold a signed URL
         reason = str(error).split("\n", 1)[0]
         return LakeAccessError(f"table {self.name!r} cannot be reached", f"{self.uri}: {reason}")
+
+    def _broken(self, error: BaseException) -> RaypipeError:
+        """What a failure of the library means: the place does not serve, or the log is damaged."""
+        if not is_local(self.uri) and unreachable(error):
+            return self._denied(error)
+        return self._damaged(error)
 
     def no_version(self, version: object, newest: int | None) -> VersionNotFoundError:
         """The error for a version that is not there."""
@@ -204,7 +287,7 @@ class TableLog:
                 return int(info["version"])
         raise self.no_version(when.isoformat(), newest)
 
-    def _damaged(self, error: Exception) -> LakeError:
+    def _damaged(self, error: BaseException) -> LakeError:
         """The error for a log that cannot be read: with the file that is wrong, if one is."""
         found = damage_of(open_store(self.uri, self.options))
         what = f"the log of table {self.name!r} cannot be read"
@@ -254,6 +337,18 @@ class TableLog:
             if adds is None:
                 return None
             found.update(add["path"] for add in adds if add.get("dataChange", True))
+        return found
+
+    def _marks_between(self, since: int, until: int) -> dict[str, int] | None:
+        """The transactions that came after one version, up to another; None when a log file is
+        gone.
+        """
+        found: dict[str, int] = {}
+        for version in range(since + 1, until + 1):
+            marks = self._actions(version, "txn")
+            if marks is None:
+                return None
+            found.update((mark["appId"], mark["version"]) for mark in marks)
         return found
 
     def _actions(

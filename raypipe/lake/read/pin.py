@@ -63,7 +63,9 @@ def pin(log: TableLog, version: int | None) -> Pinned:
         LakeError: it uses a feature that would be read wrongly here.
     """
     if version is not None:
-        return _pinned(log, log.open(version))
+        table = log.open(version)
+        with log.guarded():
+            return _pinned(log, table)
     with log.newest() as table:
         return _pinned(log, table)
 
@@ -79,8 +81,11 @@ def _pinned(log: TableLog, table: Any) -> Pinned:
     files = _plain(pl.DataFrame(table.get_add_actions()), spec, physical)
     files = _with_counts(log, number, files).sort("modification_time", "path")
     deleted = dict(_deletions(table, files))
-    gone = [len(deleted.get(path, ())) for path in files["path"]]
-    files = files.with_columns(pl.Series(DELETED, gone, dtype=pl.Int64))
+    counts = {path: len(rows) for path, rows in deleted.items()}
+    gone = pl.col("path").replace_strict(counts, default=0, return_dtype=pl.Int64)
+    files = files.with_columns(
+        gone.alias(DELETED) if counts else pl.lit(0, pl.Int64).alias(DELETED)
+    )
     return Pinned(number, spec, files, deleted, physical)
 
 

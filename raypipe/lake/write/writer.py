@@ -221,8 +221,9 @@ class Writer:
             ask: an overwrite has no row of the table beside it.
             staying: the rows of the table that are beside it all the same.
         """
-        if self.log.version_or_none() is None:
-            return Beside()
+        asked = len(row_rules(self.options.expect)) < len(self.options.expect)
+        if not asked or self.log.version_or_none() is None:
+            return Beside()  # the table's files are listed only where a rule asks about them
         rows = self.rows(self.log.name)
         if staying is not None:
             return Beside(rows.version, partial(_parts_of, rows.where(staying)), self.previous)
