@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,16 +12,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(scope="session")
+def terminal(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The standard error of the run: what a test writes to its own is lost if the run ends here."""
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        own = os.dup(2)
+    yield own
+    os.close(own)
+
+
 @pytest.fixture(scope="module")
-def ray_session() -> Iterator[None]:
+def ray_session(terminal: int) -> Iterator[None]:
     """A local Ray, started by the library itself, for the tests of one file.
 
     Not for the whole run: a driver ends when its Ray does, and some tests begin and kill others.
     """
-    from raypipe.engine import cluster
+    from raypipe.engine import cluster, watch
 
-    with cluster.session(cpus=4):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_STDERR", terminal)
+        with cluster.session(cpus=4):
+            yield
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from raypipe.core.errors import ConfigError, EngineError
-from raypipe.engine import folders, processes
+from raypipe.engine import folders, processes, watch
 from raypipe.engine.lean import keep_token_here, lean_start, on_loopback, take_token_back
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOCAL_MARK = "raypipe_local"  # a resource, which actors of the cluster can see
 
 _GRACE = timedelta(seconds=3)  # for Ray's processes to end by themselves
+_STARTS = 3
+# The raylet gives its agents, two Python programs, 15 s to come up, and no setting makes it more.
+_TOO_SLOW = "timed out during startup"
 _STORE_CAP_BYTES = 512 * 1024**2
 _STORE_FLOOR_BYTES = 96 * 1024**2
 _STORE_SHARE = 0.15
@@ -83,7 +86,9 @@ def ensure_ray(cpus: int | None = None) -> ClusterInfo:
     It takes the first of: the Ray that this process already uses (also as a task, an actor or a
     job), the cluster that ``RAY_ADDRESS`` names, a local Ray started here. A local Ray listens on
     loopback only, has no dashboard, keeps its files in a temporary folder of its own and is
-    stopped, with all its processes, when this process ends.
+    stopped, with all its processes, when this process ends. On a machine so busy that Ray does not
+    come up in time it is tried again, twice. If Ray's own processes end before, the reason is
+    written to the standard error, since Ray may end this process without a word.
 
     Args:
         cpus: logical CPUs of a local Ray; default the cores of the machine, but at least 4. A
@@ -107,6 +112,12 @@ def ensure_ray(cpus: int | None = None) -> ClusterInfo:
         address = os.environ.get("RAY_ADDRESS", "").strip()
         if address and address != "local":
             return _join(address)
+        for _ in range(_STARTS - 1):
+            try:
+                return _start(cpus)
+            except EngineError as error:
+                if _TOO_SLOW not in str(error.got):
+                    raise
         return _start(cpus)
 
 
@@ -186,6 +197,8 @@ def _start(cpus: int | None) -> ClusterInfo:
         raise
     if leave_by is not None:
         signal.signal(signal.SIGTERM, leave_by)
+    local = _local
+    watch.watch(local.folder.path, lambda: local.stopping or not ray.is_initialized())
     return _info(ray)
 
 
