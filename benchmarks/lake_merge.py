@@ -2,7 +2,8 @@
 
     python benchmarks/lake_merge.py [--rounds 5] [--full] [--only raypipe]
 
-100,000 rows into 1M and, with ``--full``, 1M into 20M rows of ten columns, in files of 1M rows.
+1,000, 10,000 and 100,000 rows into 1M and, with ``--full``, 1M into 20M rows of ten columns, in
+files of 1M rows.
 ``random``: half of the rows have keys from all over the table, half are new. ``local``: the keys
 are the last of the table and those that follow. Each way runs in a process of its own on a fresh
 copy of the table in each round; counts and sums of what it made are compared. Prints a table for
@@ -24,7 +25,8 @@ import polars as pl
 SCRIPT = Path(__file__).parent / "peers" / "lake_merge.py"
 BASE = "DeltaTable.merge"
 WAYS = [("raypipe", "auto"), (BASE, "deltalake")]
-SMALL, LARGE = (1_000_000, 100_000), (20_000_000, 1_000_000)
+SMALL = [(1_000_000, 1_000), (1_000_000, 10_000), (1_000_000, 100_000)]
+LARGE = (20_000_000, 1_000_000)
 FILE_ROWS = 1_000_000
 WORDS = np.array(["alpha", "beta", "gamma", "delta"])
 
@@ -98,7 +100,11 @@ def main() -> None:
     parser.add_argument("--large-alone", action="store_true", help="only 1M into 20M rows")
     args = parser.parse_args()
     found: dict[str, Any] = {}
-    for target, changes in (SMALL, LARGE)[args.large_alone : 1 + (args.full or args.large_alone)]:
+    sizes = [
+        *([] if args.large_alone else SMALL),
+        *([LARGE] if args.full or args.large_alone else []),
+    ]
+    for target, changes in sizes:
         folder = Path(tempfile.mkdtemp(prefix="raypipe-bench-"))
         try:
             make(folder, target, changes)

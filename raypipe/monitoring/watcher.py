@@ -55,6 +55,8 @@ class Watcher:
         self._config = config
         self._on_drift = on_drift
         self._since = since
+        self._rows = lake.table(f"{model}__predictions")  # a table kept follows its log
+        self._labels = lake.table(f"{model}__labels")
         self._store = MonitorStore(lake, model)
         self._registry = Registry(lake)
 
@@ -138,7 +140,7 @@ class Watcher:
         return self._store.watermark() or self._since or self._first_prediction()
 
     def _first_prediction(self) -> datetime | None:
-        table = self._lake.table(f"{self._model}__predictions")
+        table = self._rows
         if not table.exists:
             return None
         first: datetime | None = table.at().lazy().select(_EARLY).collect().item()
@@ -147,7 +149,7 @@ class Watcher:
     def _read(self, due: DueWindow, version: int) -> Window:
         predictions = self._predictions(due.start, due.end, version)
         labelled = None
-        labels = self._lake.table(f"{self._model}__labels")
+        labels = self._labels
         if due.labelled_start < due.labelled_end and labels.exists:
             earlier = self._predictions(due.labelled_start, due.labelled_end, version)
             # only what had come by the end of the window, whenever it is looked at
@@ -157,7 +159,7 @@ class Watcher:
 
     def _predictions(self, start: datetime, end: datetime, version: int) -> pl.DataFrame:
         """The version's predictions of a time; of a prediction id, the row first committed."""
-        table = self._lake.table(f"{self._model}__predictions")
+        table = self._rows
         if not table.exists:
             return pl.DataFrame(
                 schema={
