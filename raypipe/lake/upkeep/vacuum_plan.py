@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from raypipe.lake.upkeep.pin_state import Pin, Ranges, merge_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from raypipe.lake.upkeep.log_files import Logged
 
@@ -97,7 +98,8 @@ def plan_vacuum(
         if mine:
             kept.append(Kept(pin.holder, pin.version, len(mine), sum(mine)))
     files = tuple(file for file in unwanted if file.path not in needed)
-    return VacuumPlan(files, tuple(kept), _broken({file.path for file in files}, commits))
+    held = {pin.version for pin in pinned}
+    return VacuumPlan(files, tuple(kept), _broken({f.path for f in files}, commits, held))
 
 
 def _from_log(commits: Sequence[Logged], cutoff_ms: int) -> tuple[set[str], set[str]]:
@@ -126,7 +128,11 @@ def _ours(path: str) -> bool:
     return name.endswith(_DATA) and not name.startswith("_")
 
 
-def _broken(paths: set[str], commits: Sequence[Logged]) -> Ranges:
+def _broken(paths: set[str], commits: Sequence[Logged], held: Collection[int]) -> Ranges:
+    """The versions that need one of the files; ``held`` ones are known to need none.
+
+    Where the commit that removed a file was cleaned away, those before that gap of the log may.
+    """
     since: dict[str, int] = {}
     ranges: list[tuple[int, int]] = []
     for commit in commits:
@@ -134,6 +140,11 @@ def _broken(paths: set[str], commits: Sequence[Logged]) -> Ranges:
             if path in paths:
                 ranges.append((since.pop(path, 0), commit.version))
         since.update((path, commit.version) for path in commit.added if path in paths)
+    gaps = [a.version + 1 for a, b in pairwise(commits) if b.version > a.version + 1]
+    ranges += [(v, end) for v in since.values() if (end := next((g for g in gaps if g > v), v))]
+    if gaps and paths - _from_log(commits, 0)[0]:  # no entry tells who needed them
+        old = (c.version for c in commits if c.version < gaps[-1] and c.version not in held)
+        ranges += [(version, version + 1) for version in old]
     return merge_ranges(ranges)
 
 

@@ -153,6 +153,35 @@ def test_a_pin_that_comes_meanwhile_is_seen(
     assert lake.table("t").at(version=1).frame()["a"].to_list() == [0]
 
 
+def test_a_pin_is_seen_where_the_log_tells_no_more_who_removed_a_file(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(lake_root)
+    table = lake.table("t", properties={"delta.checkpointInterval": "5"})
+    table.append(frame(1))
+    table.append(frame(2))
+    table.delete(pl.col("a") == 1)
+    for number in range(3, 11):
+        table.append(frame(number))
+    lake.pin(("t", 2), "first")
+    time.sleep(0.01)
+    assert table.clean_log(timedelta(0))  # but for what version 2 is read from
+    lake.unpin("first")
+
+    def pin(name: str) -> None:
+        if name == "upkeep:vacuum-planned":
+            lake.pin(("t", 2), "second")
+
+    monkeypatch.setattr("raypipe.lake.upkeep.vacuum.fault_point", pin)
+    assert table.vacuum(retention=timedelta(0)).files == ()
+    assert Lake(lake_root).table("t").at(2).frame()["a"].to_list() == [1, 2]
+    lake.unpin("second")
+    monkeypatch.undo()
+    assert len(table.vacuum(retention=timedelta(0)).files) == 1
+    with pytest.raises(VersionNotFoundError):
+        lake.pin(("t", 2), "third")
+
+
 def test_a_pinned_version_that_another_engine_cleaned_away_is_no_obstacle(
     lake_root: str, caplog: pytest.LogCaptureFixture
 ) -> None:
