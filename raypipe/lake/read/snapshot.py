@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from raypipe.lake.read import measure
 from raypipe.lake.read.broken import told
 from raypipe.lake.read.explain import Explanation, columns_of, explain
 from raypipe.lake.read.facts import ColumnFacts, Description
-from raypipe.lake.read.feed import dataset, to_arrow
+from raypipe.lake.read.feed import cut, dataset, to_arrow
 from raypipe.lake.read.part import LakePart, place, refuse_unknown, scan, shape
 
 if TYPE_CHECKING:
@@ -126,6 +127,23 @@ class Snapshot:
         the order of the data that was written.
         """
         return self._parts
+
+    def pieces(self, target_bytes: int) -> tuple[LakePart, ...]:
+        """The parts in their order, where a large file is several: ranges of whole row groups.
+
+        Args:
+            target_bytes: bytes on disk; a file of up to half as many again stays one piece, and so
+                does one whose footer is not at hand.
+        """
+        found: list[LakePart] = []
+        for part in self.parts():
+            if part.nbytes <= target_bytes * 3 // 2 or not part.rows:
+                found.append(part)
+                continue
+            share = part.nbytes / part.rows
+            pieces = cut(part, target_bytes)
+            found += [replace(one, nbytes=int(share * one.rows)) for one in pieces]
+        return tuple(found)
 
     @cached_property
     def _told(self) -> dict[str, Any] | None:

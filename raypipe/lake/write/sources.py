@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Types = Mapping[str, pl.DataType]
 _FRAME_PART_BYTES = 256 * 1024**2
+_SHRUNK = 4  # bytes in memory to bytes in a table's file
 
 
 class SourcePart(Protocol):
@@ -206,10 +207,12 @@ def resolve(data: object) -> Source:
         return Source(_frames(data))
     if isinstance(data, Scan):
         schema = dict(data.schema)
+        pieces = getattr(data, "pieces", None)
+        parts = data.parts() if pieces is None else pieces(PARQUET_PART_BYTES // _SHRUNK)
         return Source(
             tuple(
                 _PinnedPart(part, schema, f"part {i} of {type(data).__name__}")
-                for i, part in enumerate(data.parts())
+                for i, part in enumerate(parts)
             )
         )
     if type(data).__module__.startswith("ray.data"):
