@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import warnings
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +35,8 @@ _LARGE = 1 << 20
 
 _STOP_S = 30.0
 """How long a part may take to end when it is asked to; after it its worker is killed."""
+
+_lock, _levels = threading.Lock(), list[int]()
 
 _WORTH_ASKING_BYTES = 256 * 1024**2
 """Joining a cluster that is named but not joined yet takes seconds: not for less than this."""
@@ -237,12 +240,16 @@ def _quiet() -> Iterator[None]:
         yield
         return
     theirs = logging.getLogger("ray.data")
-    before = theirs.level
-    theirs.setLevel(logging.WARNING)
+    with _lock:  # of jobs at once the first to come finds the level that the last leaves
+        _levels.append(_levels[0] if _levels else theirs.level)
+        theirs.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        theirs.setLevel(before)
+        with _lock:
+            before = _levels.pop()
+            if not _levels:
+                theirs.setLevel(before)
 
 
 def _noting(executor: Any) -> list[Any]:

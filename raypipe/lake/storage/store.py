@@ -246,7 +246,10 @@ class _LocalStore:
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
-            (self.root / path).unlink(missing_ok=True)
+            try:
+                (self.root / path).unlink(missing_ok=True)
+            except OSError as error:
+                raise denied(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:

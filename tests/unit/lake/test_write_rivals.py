@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
 from raypipe.core.errors import LakeAccessError
+from raypipe.engine import parts
 from raypipe.lake import Lake, Table, expect
 from raypipe.lake.log import commit as door
 from raypipe.lake.storage.store import _LocalStore
@@ -102,3 +105,25 @@ def test_an_entry_that_arrives_after_its_failure_was_told_counts_once(
     assert (done.version, done.applied_before) == (2, False)
     assert table.version() == 2
     assert table.at().frame()["n"].to_list() == [1, 2]
+
+
+def test_what_cannot_be_removed_is_an_error_of_the_lake(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(LakeAccessError, match="folder"):
+        _LocalStore(str(tmp_path)).delete(["gone", "folder"])
+
+
+def test_of_jobs_at_once_the_last_gives_the_log_level_back() -> None:
+    theirs = logging.getLogger("ray.data")
+    before = theirs.level
+    theirs.setLevel(logging.INFO)
+    try:
+        first, second = parts._quiet(), parts._quiet()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert theirs.level == logging.WARNING
+        second.__exit__(None, None, None)
+        assert theirs.level == logging.INFO
+    finally:
+        theirs.setLevel(before)
