@@ -25,8 +25,7 @@ demo: $(STAMPS)/demo ## install what is needed and run the whole loop on a year 
 	$(BIN)/raypipe demo
 
 test: $(STAMPS)/dev browser services ## install everything and run the tests (under 20 minutes)
-	$(BIN)/python -m pytest -m "not long" tests/unit
-	$(BIN)/python -m pytest -m "not long" tests/e2e tests/faults tests/golden tests/property tests/examples
+	$(BIN)/python -m tests.run -m "not long" tests/unit tests/e2e tests/faults tests/golden tests/property tests/examples
 
 test-long: $(STAMPS)/dev browser services ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m long
