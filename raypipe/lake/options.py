@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.lake.schema.spec import SORT_BY, Column, TableSpec, sort_property
 
 if TYPE_CHECKING:
@@ -35,6 +36,22 @@ _KNOWN = {
     "delta.logRetentionDuration",
     "delta.setTransactionRetentionDuration",
     "delta.targetFileSize",
+}
+_FLAGS = {
+    "delta.appendOnly",
+    "delta.autoOptimize.autoCompact",
+    "delta.enableChangeDataFeed",
+    CHECKS_KEPT,
+}
+_FLAG = re.compile("true|false", re.IGNORECASE)
+_INTERVAL = re.compile(
+    r"\s*(interval\s+)?\d+\s+(micro|milli)?(second|minute|hour|day|week)s?\s*", re.IGNORECASE
+)
+_FORMS = {
+    "delta.checkpointInterval": re.compile("0*[1-9][0-9]*"),
+    "delta.deletedFileRetentionDuration": _INTERVAL,
+    "delta.logRetentionDuration": _INTERVAL,
+    "delta.setTransactionRetentionDuration": _INTERVAL,
 }
 
 
@@ -65,10 +82,21 @@ class TableOptions:
 
         Args:
             types: the columns of its first write; what is declared of them is added.
+
+        Raises:
+            SchemaError: ``sort_by`` names a column that it does not have and that cannot join.
         """
         declared = self.schema or {}
         columns = {n: declared[n] if n in declared else Column(t) for n, t in types.items()}
         own = {"delta.checkpointInterval": _CHECKPOINT_EVERY, **self.properties}
+        unknown = [name for name in self.sort_by if name not in columns]
+        if unknown and self.evolve != "add":  # a column may still join then
+            raise SchemaError(
+                f"the table has no column {unknown[0]!r} to be sorted by",
+                f"columns {list(columns)}",
+                None,
+                "sort_by",
+            )
         if self.sort_by:
             own[SORT_BY] = sort_property(self.sort_by)
         return TableSpec(columns, self.partition_by, own)
@@ -80,7 +108,10 @@ def checked_names(field_name: str, given: str | Sequence[str]) -> tuple[str, ...
     Raises:
         ConfigError: it is otherwise.
     """
-    columns = (given,) if isinstance(given, str) else tuple(given)
+    try:
+        columns = (given,) if isinstance(given, str) else tuple(given)
+    except TypeError:
+        columns = (given,)  # type: ignore[assignment]
     if not all(isinstance(c, str) for c in columns) or len(set(columns)) < len(columns):
         raise ConfigError(f"{field_name} names columns, each once", columns, None, field_name)
     return columns
@@ -147,5 +178,13 @@ def checked_properties(properties: Mapping[str, object] | None) -> dict[str, str
             value = str(value)
         if not isinstance(value, str) or not value:
             raise ConfigError(f"property {key!r} is a text", value, None, "properties")
+        fits = _FLAG if key in _FLAGS else _FORMS.get(key)
+        if fits is not None and not fits.fullmatch(value):
+            raise ConfigError(
+                f"property {key!r} cannot have this value",
+                value,
+                "Use True or False, a whole number, or 'interval 7 days' and the like.",
+                "properties",
+            )
         found[key] = value
     return found

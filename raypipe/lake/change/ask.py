@@ -182,7 +182,7 @@ def checked_where(expr: pl.Expr, spec: TableSpec, table: str) -> dict[str, Any]:
             unknown[0],
         )
     try:
-        found = pl.LazyFrame(schema=spec.types).select(expr.alias("where")).collect_schema()
+        found = pl.DataFrame(schema=spec.types).select(expr.alias("where")).schema
     except pl.exceptions.PolarsError as error:
         reason = str(error).split("\n", 1)[0]
         raise SchemaError(f"where does not fit table {table!r}", reason, None, "where") from error

@@ -52,9 +52,9 @@ class Ask:
             app_id(batch_id)
         if if_version is not None and not is_version(if_version):
             raise ConfigError("a version is a whole number", if_version, None, "if_version")
-        noted = dict(metadata or {})
         try:
-            canonical_json(noted)
+            noted = dict(metadata or {})
+            canonical_json(noted).encode()
         except (TypeError, ValueError) as error:
             raise ConfigError("metadata must be JSON", str(error), None, "metadata") from error
         return cls(
@@ -99,4 +99,10 @@ def app_id(batch_id: str) -> str:
         raise ConfigError(
             "a batch id is a string of 1 to 500 characters", batch_id, None, "batch_id"
         )
+    try:
+        batch_id.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            "a batch id is no text", ascii(batch_id), "It holds half a character.", "batch_id"
+        ) from error
     return f"batch:{batch_id}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -82,3 +83,60 @@ def test_what_a_terminal_shows_of_a_write_is_short(lake_root: str) -> None:
     assert repr(held) == "Report(1 rows in, 1 kept, 0 quarantined, 0 dropped, 3 expectations hold)"
     assert repr(held.outcomes[0]) == "Outcome('between(k, 0, 10)', quarantine, holds, 0 of 1)"
     assert repr(held.outcomes[2]).endswith("fail, holds, 1 in [1, 5])")
+
+
+@pytest.mark.parametrize("where", [pl.col("b") > 1, pl.col("at") > datetime(2020, 1, 1)])
+def test_filters_of_another_type_are_told_when_they_are_made(
+    lake_root: str, where: pl.Expr
+) -> None:
+    types = {"b": pl.String(), "at": pl.Datetime("us", "UTC")}
+    table = Lake(lake_root).table("t", schema=types)
+    table.append(pl.DataFrame({"b": ["x"], "at": [datetime(2026, 1, 1, tzinfo=UTC)]}, schema=types))
+    for call in (table.at().where, table.delete, lambda e: table.at().select(x=e)):
+        with pytest.raises(SchemaError):
+            call(where)
+
+
+def test_arguments_of_a_wrong_kind(lake_root: str) -> None:
+    lake = Lake(lake_root)
+    table, rows = lake.table("t"), pl.DataFrame({"k": [1]})
+    calls: list[Callable[[], object]] = [
+        lambda: lake.table("u", partition_by=5),  # type: ignore[arg-type]
+        lambda: lake.table("u", sort_by=None),  # type: ignore[arg-type]
+        lambda: table.merge(rows, on=5),  # type: ignore[arg-type]
+        lambda: table.append(rows, metadata=5),  # type: ignore[arg-type]
+        lambda: table.append(rows, metadata={"x": "\ud800"}),
+        lambda: table.append(rows, batch_id="\ud800"),
+        lambda: table.has_batch("\ud800"),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError):
+            call()
+    assert not table.exists
+
+
+def test_a_table_is_not_sorted_by_a_column_that_it_lacks(lake_root: str) -> None:
+    lake, rows = Lake(lake_root), pl.DataFrame({"k": [1]})
+    with pytest.raises(SchemaError, match="sorted by"):
+        lake.table("t", sort_by="x").append(rows)
+    assert not lake.table("t").exists
+    table = lake.table("t", sort_by="x", evolve="add")
+    table.append(rows)
+    table.append(pl.DataFrame({"k": [1, 2], "x": [2, 1]}))
+    assert table.at().frame()["x"].to_list() == [None, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("delta.enableChangeDataFeed", "maybe"),
+        ("delta.appendOnly", "oui"),
+        ("raypipe.checks", "no"),
+        ("delta.checkpointInterval", 0),
+        ("delta.logRetentionDuration", "a while"),
+        ("delta.setTransactionRetentionDuration", "7"),
+    ],
+)
+def test_properties_that_nothing_would_understand(lake_root: str, key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match="cannot have this value"):
+        Lake(lake_root).table("t", properties={key: value})
