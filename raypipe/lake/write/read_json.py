@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -29,24 +30,14 @@ def read_json(path: Where, data: bytes, texts: list[str]) -> pl.DataFrame:
     Raises:
         MalformedSourceError: they do not parse.
     """
-    from pyarrow import json as pj
-
-    if not data.strip():
+    if not data or data.isspace():
         return pl.DataFrame()
     bad = bad_utf8_line(data)
     if bad is not None:
         raise malformed(path, bad, "it is not UTF-8")
     _refuse_deep_json(path, data)
     try:
-        table = pj.read_json(pa.BufferReader(data))
-        # A key that no line has must stay missing, so only keys that are there are named.
-        as_text = [n for n in table.column_names if n in texts and table.schema.field(n).type]
-        moved = [n for n in as_text if pa.types.is_timestamp(table.schema.field(n).type)]
-        if moved:
-            schema = pa.schema([(name, pa.string()) for name in moved])
-            options = pj.ParseOptions(explicit_schema=schema)
-            table = pj.read_json(pa.BufferReader(data), parse_options=options)
-        return as_table_frame(table)
+        return as_table_frame(_with_texts(data, texts))
     except (
         pa.ArrowException,
         UnicodeDecodeError,
@@ -57,8 +48,50 @@ def read_json(path: Where, data: bytes, texts: list[str]) -> pl.DataFrame:
         raise malformed(path, line, reason or first_line(error)) from error
 
 
+def _with_texts(data: bytes, texts: list[str]) -> pa.Table:
+    """The parser takes text that looks like a time for a time unless it is told of the column."""
+    from pyarrow import json as pj
+
+    if texts:
+        schema = pa.schema([(name, pa.string()) for name in texts])
+        options = pj.ParseOptions(explicit_schema=schema)
+        try:
+            table = pj.read_json(pa.BufferReader(data), parse_options=options)
+        except pa.ArrowException:
+            table = None  # what is no text is judged by its own type
+        # A key that no line has must stay missing, and this does not tell it from nulls.
+        if table is not None and all(table[n].null_count < table.num_rows for n in texts):
+            return table
+    table = pj.read_json(pa.BufferReader(data))
+    kinds = {field.name: field.type for field in table.schema}
+    moved = [n for n in texts if n in kinds and pa.types.is_timestamp(kinds[n])]
+    if not moved:
+        return table
+    options = pj.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in moved]))
+    return pj.read_json(pa.BufferReader(data), parse_options=options)
+
+
+def plainly_shallow(data: bytes) -> bool:
+    """Whether each object starts a line right after the end of the one before, and none has more
+    brackets than levels are allowed: the usual case, told fast. False says nothing.
+    """
+    text = np.frombuffer(data, dtype=np.uint8)
+    opens = np.flatnonzero((text | 32) == ord("{"))  # a "[" differs from it by one bit
+    if not len(opens) or opens[0] != 0 or text[0] != ord("{"):
+        return False
+    inner = opens[opens >= 2]
+    starts = (
+        (text[inner] == ord("{")) & (text[inner - 1] == ord("\n")) & (text[inner - 2] == ord("}"))
+    )
+    skipped = len(opens) - len(inner)
+    at = np.concatenate([[0], np.flatnonzero(starts) + skipped, [len(opens)]])
+    return bool(np.diff(at).max() <= _DEEPEST)
+
+
 def _refuse_deep_json(path: Where, data: bytes) -> None:
     """Too many levels end the process in the parser, without an exception."""
+    if plainly_shallow(data):
+        return
     shallow = _JSON_SHALLOW.match(data)
     if shallow and shallow.end() == len(data):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,9 +81,22 @@ def lenient(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def _is_utf8(data: bytes) -> bool:
+    """Without a copy, and without keeping other threads from their work."""
+    import pyarrow as pa
+
+    ends = pa.py_buffer(struct.pack("=2q", 0, len(data)))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(data)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def bad_utf8_line(data: bytes) -> int | None:
     """The first line that is not UTF-8, if there is one."""
-    if data.isascii():
+    if data.isascii() or _is_utf8(data):
         return None
     try:
         data.decode("utf-8")
