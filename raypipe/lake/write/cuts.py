@@ -24,7 +24,7 @@ _CHUNK = 8 * 2**20
 # may hold line ends; the record ends at the first line end outside of quotes.
 _ONE = rb'(?:(?:[^"\n]++|(?<=[^,\r\n])"|(?<![^,\r\n])"(?:[^"]++|"")*+"(?=[,\r\n]))*+\n)'
 RECORD = re.compile(_ONE)
-_RECORDS = re.compile(_ONE + rb"*+")
+RECORDS = re.compile(_ONE + rb"*+")
 _BOM = b"\xef\xbb\xbf"
 # In valid JSON a line end between a closing and an opening brace lies between two objects.
 _BETWEEN_OBJECTS = re.compile(rb"\}[ \t\r]*+\n(?=\s*+\{)")
@@ -57,7 +57,7 @@ def _last_record(file: BinaryIO, begin: int, part_bytes: int) -> int | None:
         return begin + end if end else None
     # A mark of the byte order is no text: the quote after it opens a field.
     skipped = len(_BOM) if not begin and data.startswith(_BOM) else 0
-    found = _RECORDS.match(memoryview(data)[skipped:])
+    found = RECORDS.match(memoryview(data)[skipped:])
     end = found.end() if found else 0
     return begin + skipped + end if end else None
 

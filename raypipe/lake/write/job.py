@@ -103,6 +103,16 @@ def infer_schema(
         EmptySourceError: nothing tells the columns.
     """
     found = run_parts(_types_of, source.parts, run_on=place_of(source, run_on))
+    return types_together(source, found, transform, known)
+
+
+def types_together(
+    source: Source,
+    found: Sequence[Types],
+    transform: Transform | None = None,
+    known: Types | None = None,
+) -> dict[str, pl.DataType]:
+    """The schema of a first write from the types of every part; see ``infer_schema``."""
     merged: dict[str, pl.DataType] = {}
     first: SourcePart | None = None
     for part, numbers in source.files():

@@ -228,6 +228,12 @@ def resolve(data: object) -> Source:
     )
 
 
+def text_kind(part: SourcePart) -> str | None:
+    """``csv`` or ``json`` for a part of such a file."""
+    kind = format_of(part.label) if isinstance(part, _FilePart) else None
+    return kind if kind in ("csv", "json") else None
+
+
 def frame_part(frame: pl.DataFrame, label: str) -> SourcePart:
     """Rows that are here already as one part."""
     return _FramePart(frame, label)

@@ -39,11 +39,20 @@ from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.ask import Ask
 from raypipe.lake.write.checks import keep_checks
-from raypipe.lake.write.fused import Transform, WriteJob
-from raypipe.lake.write.job import Tally, clean_up, infer_schema, judge_job, place_of, run_job
+from raypipe.lake.write.fused import PartResult, Transform, WriteJob
+from raypipe.lake.write.guess import write_guessed
+from raypipe.lake.write.job import (
+    Tally,
+    clean_up,
+    infer_schema,
+    judge_job,
+    place_of,
+    run_job,
+    settle,
+)
 from raypipe.lake.write.previous import previous_figure
 from raypipe.lake.write.refused import add_refused, commit_refused, read_set, refuse_reserved
-from raypipe.lake.write.sources import Source, resolve
+from raypipe.lake.write.sources import Source, Types, resolve
 from raypipe.lake.write.whole import Beside, Whole, check_whole, judge_whole, row_rules
 
 if TYPE_CHECKING:
@@ -96,9 +105,12 @@ class Writer:
         source = resolve(data)
         ask = replace(ask, run_on=place_of(source, ask.run_on))  # decided, and said, once
         for _ in range(_SCHEMA_TRIES):
-            job = self.job(ask, source, now)
+            job, results = self._begun(ask, source, now)
             try:
-                tally = run_job(source, job, ask.run_on)
+                if results is None:
+                    tally = run_job(source, job, ask.run_on)
+                else:
+                    tally = settle(results, job)
                 fault_point("lake:after-files")
                 whole = judge_whole(job, self.rules(job), tally, self.beside(ask))
             except BaseException:
@@ -113,6 +125,15 @@ class Writer:
                 # Else what is in quarantine is replaced, which needs files of other names.
                 ask = replace(ask, attempt=uuid.uuid4().hex)
         raise CommitConflictError(f"table {self.log.name!r} changes its schema again and again")
+
+    def _begun(
+        self, ask: Ask, source: Source, now: Now
+    ) -> tuple[WriteJob, list[PartResult] | None]:
+        """The job, and what its parts came to if they ran while their types were found."""
+        if now.spec is not None or self.options.schema is not None:
+            return self.job(ask, source, now), None
+        found = write_guessed(source, ask, lambda types: self.job(ask, source, now, types))
+        return found.done or (self.job(ask, source, now, found.types), None)
 
     def applied(self, ask: Ask) -> Commit | None:
         """What the batch came to when it was committed before; None when it was not."""
@@ -146,15 +167,15 @@ class Writer:
             wanted = self.options.partition_by or spec.partition_by
             return Now(int(table.version()), spec, wanted)
 
-    def job(self, ask: Ask, source: Source, now: Now) -> WriteJob:
-        """What every part of a write needs to know.
+    def job(self, ask: Ask, source: Source, now: Now, types: Types | None = None) -> WriteJob:
+        """What every part of a write needs to know; ``types`` are those of a first write, if known.
 
         Raises:
             SchemaError: an expectation or a partition column does not fit the table.
         """
         masks = masks_for(self.options.pii, now.spec, f"table {self.log.name!r}")
         if now.spec is None:
-            spec = self._first_spec(source, ask, masks)
+            spec = self._first_spec(source, ask, masks, types)
             if self.options.schema is not None:
                 spec = self._spec_now(spec, source, ask, masks)
         else:
@@ -235,11 +256,15 @@ class Writer:
         """The figure that the write before came to, by the expectation's name."""
         return previous_figure(self.log, self.rows, name)
 
-    def _first_spec(self, source: Source, ask: Ask, masks: Masks) -> TableSpec:
+    def _first_spec(
+        self, source: Source, ask: Ask, masks: Masks, schema: Types | None
+    ) -> TableSpec:
         declared = self.options.schema
         where = "the data" if declared is None else "the declared schema"
         types: Mapping[str, pl.DataType] = {n: one.dtype for n, one in (declared or {}).items()}
-        if declared is None:
+        if schema is not None:
+            types = schema
+        elif declared is None:
             types = guarded(masks, where, lambda: infer_schema(source, ask.run_on, ask.transform))
         check_names(types, where)
         first = self.options.first_spec(types)
