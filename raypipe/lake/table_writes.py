@@ -42,6 +42,9 @@ class TableWrites(TableBase):
         Args:
             data: a path or glob or a list of them (CSV, JSON lines, Parquet, ORC, Arrow), a polars
                 frame, an object with an Arrow stream, a ``ray.data.Dataset`` or a ``Snapshot``.
+                Paths and globs may be URIs of object stores (``s3://bucket/raw/*.csv``), which are
+                reached with the lake's ``storage_options`` (a lake in a folder may have some too)
+                or by the environment; each object is then one part, and is read whole.
             batch_id: names the batch.
             if_version: commit only if the newest version is exactly this one; -1: only if there is
                 no table yet.

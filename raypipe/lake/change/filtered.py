@@ -134,7 +134,7 @@ def _result(unit: Unit, done: Committed | None, nothing: Edited) -> Commit:
 def overwrite(lake: Lake, writer: Writer, data: object, ask: Ask, where: pl.Expr) -> Commit:
     """Puts rows in the place of those of a filter, once."""
     check_writable(writer.root)
-    source = resolve(data)
+    source = resolve(data, lake.storage_options)
     for _ in range(_SCHEMA_TRIES):
         now = writer.now()
         if now.spec is None:

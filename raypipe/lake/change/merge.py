@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 def merge(lake: Lake, writer: Writer, data: object, ask: Ask, how: MergeAsk) -> Commit:
     """Does what a merge asks for, once."""
     check_writable(writer.root)
-    source = resolve(data)
+    source = resolve(data, lake.storage_options)
     for _ in range(_SCHEMA_TRIES):
         now = writer.now()
         before = _applied(writer, ask) if now.spec is not None else None

@@ -12,8 +12,7 @@ from raypipe.core.errors import RaypipeError, SchemaError, SourceError
 from raypipe.engine.parts import run_parts
 from raypipe.lake.write.fused import PartResult, write_part
 from raypipe.lake.write.job import clean_up, types_together
-from raypipe.lake.write.sample import sample_types
-from raypipe.lake.write.sources import text_kind
+from raypipe.lake.write.sources import text_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,13 +114,12 @@ def write_guessed(source: Source, ask: Ask, make_job: Callable[[Types], WriteJob
 
 def _guess(source: Source, ask: Ask) -> dict[str, pl.DataType] | None:
     files = source.files()
-    if not files or not all(text_kind(part) for part in source.parts):
+    if not files or not all(text_file(part) for part in source.parts):
         return None
     found: list[Types] = [{} for _ in source.parts]
     for part, numbers in files[:: -(-len(files) // _SAMPLED)]:
-        types = sample_types(part.label, text_kind(part) or "")
-        if types is not None:
-            found[numbers[0]] = types
+        text = text_file(part)
+        found[numbers[0]] = (text and text.sample()) or {}
     try:
         return types_together(source, found, ask.transform)
     except RaypipeError:

@@ -16,7 +16,8 @@ from raypipe.lake.write.where import BOM, Where
 if TYPE_CHECKING:
     import polars as pl
 
-_BYTES = 64 * 1024
+BYTES = 64 * 1024
+"""Of each piece."""
 
 
 def sample_types(path: str, kind: str) -> dict[str, pl.DataType] | None:
@@ -34,17 +35,17 @@ def sample_types(path: str, kind: str) -> dict[str, pl.DataType] | None:
 def _sample(path: str, kind: str) -> bytes:
     if path.endswith(".gz"):
         with pa.input_stream(path) as stream:
-            return _head(bytes(stream.read(_BYTES)), kind)
+            return _head(bytes(stream.read(BYTES)), kind)
     size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
-        data = file.read(_BYTES)
-        if size <= _BYTES:
+        data = file.read(BYTES)
+        if size <= BYTES:
             return data
         found = [_head(data, kind)]
-        for start in (size // 2, size - _BYTES):
-            if start >= _BYTES:
+        for start in (size // 2, size - BYTES):
+            if start >= BYTES:
                 file.seek(start)
-                piece = file.read(_BYTES)
+                piece = file.read(BYTES)
                 lines = piece[piece.find(b"\n") + 1 : piece.rfind(b"\n") + 1]
                 if kind == "json" or b'"' not in lines:  # else a line end may be quoted
                     found.append(lines)
@@ -53,7 +54,7 @@ def _sample(path: str, kind: str) -> bytes:
 
 def _head(data: bytes, kind: str) -> bytes:
     """The whole records at a file's start."""
-    if len(data) < _BYTES:
+    if len(data) < BYTES:
         return data
     if kind == "json":
         return data[: data.rfind(b"}\n") + 2]

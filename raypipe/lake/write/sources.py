@@ -24,11 +24,14 @@ from raypipe.lake.write.cuts import (
     row_spans,
 )
 from raypipe.lake.write.readers import file_types, format_of, read_file, scan_file
+from raypipe.lake.write.remote_files import RemotePart, find, is_remote
+from raypipe.lake.write.sample import sample_types
 
 if TYPE_CHECKING:
     import ray
 
 Types = Mapping[str, pl.DataType]
+Options = Mapping[str, str] | None
 _FRAME_PART_BYTES = 256 * 1024**2
 _SHRUNK = 4  # bytes in memory to bytes in a table's file
 
@@ -81,6 +84,9 @@ class _FilePart:
 
     def is_empty(self) -> bool:
         return self.lazy().head(1).collect().is_empty()
+
+    def sample(self) -> Types | None:
+        return sample_types(self.label, format_of(self.label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +191,13 @@ class Source:
         return sum(part.nbytes for part in self.parts)
 
 
-def resolve(data: object) -> Source:
+def resolve(data: object, options: Options = None) -> Source:
     """Cuts data into parts without reading a file.
 
     Args:
-        data: a path, a glob or a list of these; a polars frame; an object with an Arrow stream; a
-            ``ray.data.Dataset``; a snapshot or another ``Scan``.
+        data: a path, a glob or a list of these, URIs of object stores too; a polars frame; an
+            object with an Arrow stream; a ``ray.data.Dataset``; a snapshot or another ``Scan``.
+        options: storage options with which object stores are reached.
 
     Raises:
         SourceNotFoundError: a path does not exist or a glob matches nothing.
@@ -198,9 +205,9 @@ def resolve(data: object) -> Source:
         ConfigError: the data is none of these, or a file's name does not tell its format.
     """
     if isinstance(data, str | os.PathLike):
-        return Source(_files([os.fspath(data)]))
+        return Source(_files([os.fspath(data)], options))
     if isinstance(data, list | tuple) and data and all(isinstance(d, str | Path) for d in data):
-        return Source(_files([os.fspath(d) for d in data]))
+        return Source(_files([os.fspath(d) for d in data], options))
     if isinstance(data, pl.LazyFrame):
         return Source(_frames(data.collect()))
     if isinstance(data, pl.DataFrame):
@@ -228,10 +235,11 @@ def resolve(data: object) -> Source:
     )
 
 
-def text_kind(part: SourcePart) -> str | None:
-    """``csv`` or ``json`` for a part of such a file."""
-    kind = format_of(part.label) if isinstance(part, _FilePart) else None
-    return kind if kind in ("csv", "json") else None
+def text_file(part: SourcePart) -> _FilePart | RemotePart | None:
+    """The part itself, if it is of a CSV or JSON file."""
+    if isinstance(part, _FilePart | RemotePart) and format_of(part.label) in ("csv", "json"):
+        return part
+    return None
 
 
 def frame_part(frame: pl.DataFrame, label: str) -> SourcePart:
@@ -244,19 +252,15 @@ def as_frame(data: object) -> pl.DataFrame:
     return pl.DataFrame(cast("Any", data))
 
 
-def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:
-    found: list[tuple[str, int]] = []
+def _files(paths: Sequence[str], options: Options) -> tuple[SourcePart, ...]:
+    parts: list[tuple[str, int] | RemotePart] = []
     for path in paths:
-        if "://" in path and not path.startswith("file://"):
-            raise ConfigError(
-                "source files are read from a folder that all workers see",
-                path.split("?", 1)[0],
-                "Read this one with ray.data or polars and pass what comes of it.",
-                "data",
-            )
+        if is_remote(path):
+            parts += find(path, options)
+            continue
         try:
             names = _expand(path.removeprefix("file://"))
-            found.extend((name, Path(name).stat().st_size) for name in names)
+            sizes = [(name, Path(name).stat().st_size) for name in names]
         except SourceNotFoundError:
             raise
         except (OSError, ValueError) as error:  # a NUL in a pattern is a ValueError
@@ -266,9 +270,12 @@ def _files(paths: Sequence[str]) -> tuple[SourcePart, ...]:
                 "Check the path, and that you may read its folder.",
                 "data",
             ) from error
-    for path, _ in found:
-        format_of(path)
-    return tuple(part for path, size in found for part in _pieces(path, size))
+        parts += [(name, size) for name, size in sizes]
+    for part in parts:
+        format_of(part[0] if isinstance(part, tuple) else part.label)
+    return tuple(
+        piece for part in parts for piece in (_pieces(*part) if isinstance(part, tuple) else [part])
+    )
 
 
 def _pieces(path: str, size: int) -> list[SourcePart]:

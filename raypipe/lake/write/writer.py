@@ -102,7 +102,7 @@ class Writer:
             return before
         if ask.if_version is not None and ask.if_version != now.version:
             raise version_conflict(self.log, ask.if_version, now.version)
-        source = resolve(data)
+        source = resolve(data, self.log.options)
         ask = replace(ask, run_on=place_of(source, ask.run_on))  # decided, and said, once
         for _ in range(_SCHEMA_TRIES):
             job, results = self._begun(ask, source, now)
@@ -145,7 +145,7 @@ class Writer:
 
     def check(self, data: object, run_on: RunOn, transform: Transform | None = None) -> Report:
         """Judges data and writes nothing."""
-        source = resolve(data)
+        source = resolve(data, self.log.options)
         place = place_of(source, run_on)
         ask = Ask.of("check", None, None, True, place, None, transform)
         job = self.job(ask, source, self.now())

@@ -222,8 +222,8 @@ def test_missing_sources(lake: Lake, tmp_path: Path) -> None:
     for path in ("no.csv", str(tmp_path / "*.csv"), str(tmp_path)):
         with pytest.raises(SourceNotFoundError):
             lake.table("t").append(path)
-    with pytest.raises(ConfigError, match="folder that all workers"):
-        lake.table("t").append("s3://bucket/x.csv")
+    with pytest.raises(ConfigError, match="folders and object stores"):
+        lake.table("t").append("https://host/x.csv?signature=hunter2")
     assert not lake.table("t").exists
 
 

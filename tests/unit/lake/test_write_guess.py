@@ -79,7 +79,7 @@ def test_the_outcome_is_that_of_two_readings(
         path.write_text(json_text(rows) if is_json else csv_text(rows))
         files.append(str(path))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "_BYTES", sampled)
+        patch.setattr(sample, "BYTES", sampled)
         patch.setattr(sources, "PART_BYTES", part)
         once = outcome(folder / "once", files, with_sum if turned else None)
         patch.setattr(writer, "write_guessed", lambda *_: Guessed())
