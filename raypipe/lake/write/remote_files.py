@@ -85,11 +85,13 @@ class RemotePart:
             raise _unreached(self.label, error) from None
         except RaypipeError as error:
             # What is said of the file that was read is true of the object, by its own name.
-            told = (
-                part.replace(path, self.label) if isinstance(part, str) and path else part
-                for part in (error.what, error.got, error.act, error.field)
+            made = type(error)(
+                error.what.replace(path, self.label) if path else error.what,
+                error.got.replace(path, self.label) if path and error.got else error.got,
+                error.act,
+                error.field,
             )
-            raise type(error)(*told) from None
+            raise made from None
 
     @contextlib.contextmanager
     def _here(self, first: int | None = None) -> Iterator[str]:
