@@ -2,9 +2,9 @@
 
     make peers && python benchmarks/lake_ingest.py [--scale 1] [--kind csv] [--only raypipe,polars]
 
-TPC-H lineitem (scale 0.2 by default) in 8 files of each format, made once. raypipe checks what it always checks: quotes,
-numbers of fields, UTF-8, types by every value. Each way runs in a process of its own; the rows of
-what it wrote are counted. Prints a table for each format and writes
+TPC-H lineitem (scale 0.2 by default) in 8 files of each format, made once. raypipe checks what it
+always checks: quotes, numbers of fields, UTF-8, types by every value. Each way runs in a process of
+its own; the rows of what it wrote are counted. Prints a table for each format and writes
 ``benchmarks/results/lake_ingest.json``.
 """
 
