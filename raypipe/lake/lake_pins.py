@@ -91,6 +91,13 @@ def _is_pair(what: object) -> bool:
 
 def _named(lake: Lake, one: object, *, exists: bool = True) -> tuple[str, int]:
     if isinstance(one, Snapshot):
+        if one.lake != lake:
+            raise ConfigError(
+                "a snapshot is pinned in its own lake, whose vacuums heed the pin",
+                f"a snapshot of {one.lake.root}, and this is {lake.root}",
+                "Call pin on snapshot.lake.",
+                "what",
+            )
         return one.table_name, one.version
     if isinstance(one, tuple) and _is_pair(one):
         name, version = one

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from raypipe.core.errors import ConfigError
 from raypipe.core.uris import join
 from raypipe.lake.log.table_log import TableLog
 from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot
 from raypipe.lake.table_base import TableBase
 from raypipe.lake.write.ask import Ask, app_id
+from raypipe.lake.write.previous import CHECKS
 from raypipe.lake.write.writer import QUARANTINE, Writer
 
 if TYPE_CHECKING:
@@ -106,6 +108,14 @@ class TableWrites(TableBase):
         return self._log.has_transaction(app_id(batch_id))
 
     def _writer(self) -> Writer:
+        for ending in (QUARANTINE, CHECKS):
+            if self.name.endswith(ending):
+                raise ConfigError(
+                    f"tables whose names end in {ending} are written by raypipe only",
+                    self.name,
+                    f"Write to {self.name.removesuffix(ending)!r}, or choose another name.",
+                    "name",
+                )
         refused = self.name + QUARANTINE
         return Writer(
             self._lake.root,

@@ -27,32 +27,39 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def held(lake: Lake, snapshots: Sequence[Snapshot | None], run_id: str) -> Iterator[None]:
-    """Pins the snapshots' versions and renews the pins until the block ends.
+def held(snapshots: Sequence[Snapshot | None], run_id: str) -> Iterator[None]:
+    """Pins the snapshots' versions, each in its lake, and renews the pins until the block ends.
 
     Raises:
         VersionNotFoundError: a vacuum has taken files of one.
     """
-    wanted = [snapshot for snapshot in snapshots if snapshot is not None]
-    lease = lake.pin(wanted, f"training {run_id}", utc_now() + LEASE)
+    wanted: dict[Lake, list[Snapshot]] = {}
+    for snapshot in snapshots:
+        if snapshot is not None:
+            wanted.setdefault(snapshot.lake, []).append(snapshot)
+    until = utc_now() + LEASE
+    leases = [lake.pin(some, f"training {run_id}", until) for lake, some in wanted.items()]
     stop = threading.Event()
-    thread = threading.Thread(target=_renew, args=(lease, stop), name="training-lease", daemon=True)
+    thread = threading.Thread(
+        target=_renew, args=(leases, stop), name="training-lease", daemon=True
+    )
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-        _extend(lease, AFTERWARDS)
+        _extend(leases, AFTERWARDS)
 
 
-def _renew(lease: Lease, stop: threading.Event) -> None:
+def _renew(leases: Sequence[Lease], stop: threading.Event) -> None:
     while not stop.wait(LEASE.total_seconds() / 4):
-        _extend(lease, LEASE)
+        _extend(leases, LEASE)
 
 
-def _extend(lease: Lease, duration: timedelta) -> None:
-    try:
-        lease.renew(utc_now() + duration)
-    except (RaypipeError, OSError) as error:  # the training itself needs no pin to go on
-        _logger.warning("the pins of a training could not be renewed: %s", error)
+def _extend(leases: Sequence[Lease], duration: timedelta) -> None:
+    for lease in leases:
+        try:
+            lease.renew(utc_now() + duration)
+        except (RaypipeError, OSError) as error:  # the training itself needs no pin to go on
+            _logger.warning("the pins of a training could not be renewed: %s", error)

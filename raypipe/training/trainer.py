@@ -117,7 +117,7 @@ class Trainer:
         finished = _read_back(lake, run_id, valid)
         if finished is not None:
             return finished
-        with held(lake, (train, valid), run_id):
+        with held((train, valid), run_id):
             return self._train(train, valid, config, run_id)
 
     def _train(

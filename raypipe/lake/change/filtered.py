@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def edit(
         try:
             done = unit.tries(lambda view: _edit_once(unit, view, what))  # noqa: B023 - runs at once
         except SchemaMoved:
+            ask = replace(ask, attempt=uuid.uuid4().hex)  # its files are others than the first's
             continue
         return _result(unit, done, Edited(()))
     raise CommitConflictError(f"table {writer.log.name!r} changes its schema again and again")
@@ -159,6 +161,7 @@ def overwrite(lake: Lake, writer: Writer, data: object, ask: Ask, where: pl.Expr
         try:
             done = unit.tries(lambda view: _overwrite_once(unit, view, what, source, keys))  # noqa: B023
         except SchemaMoved:
+            ask = replace(ask, attempt=uuid.uuid4().hex)  # its files are others than the first's
             continue
         return _result(unit, done, Edited(()))
     raise CommitConflictError(f"table {writer.log.name!r} changes its schema again and again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def merge(lake: Lake, writer: Writer, data: object, ask: Ask, how: MergeAsk) -> 
             one = _Merge(Unit(lake, writer, ask, job, prepared.tally), how, source, prepared)
             return one.run(new=now.spec is None)
         except SchemaMoved:
+            ask = replace(ask, attempt=uuid.uuid4().hex)  # its files are others than the first's
             continue  # another writer made or changed the table meanwhile: fit its types
     raise CommitConflictError(f"table {writer.log.name!r} changes its schema again and again")
 

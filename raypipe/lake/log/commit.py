@@ -64,6 +64,7 @@ __all__ = [
 ]
 
 _TRIES = 60
+_CHECK_AGAIN_S = 60.0
 _STUCK_TRIES = 5
 _LONGEST_WAIT_S = 0.5
 
@@ -88,7 +89,11 @@ def commit(log: TableLog, change: Change) -> Committed:
     expected, stuck = change.if_version, 0
     asked: int | None = None  # a version whose entry may be ours: no answer told
     _check_files(log, change)
+    checked = time.monotonic()
     for attempt in range(_TRIES):
+        if time.monotonic() - checked > _CHECK_AGAIN_S:  # a vacuum may have come meanwhile
+            _check_files(log, change)
+            checked = time.monotonic()
         try:
             if log.version_or_none() is None:
                 create(log, change)

@@ -157,7 +157,7 @@ class _LocalStore:
         target = self.root / path
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             with temporary.open("wb") as file:
                 if isinstance(data, bytes):
                     file.write(data)
@@ -250,6 +250,18 @@ class _LocalStore:
                 (self.root / path).unlink(missing_ok=True)
             except OSError as error:
                 raise denied(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, each of them forced to disk in its own."""
+    made = []
+    while not folder.is_dir():
+        made.append(folder)
+        folder = folder.parent
+    if made:
+        made[0].mkdir(parents=True, exist_ok=True)
+        for one in made:
+            sync_folder(one.parent)
 
 
 def sync_folder(folder: Path) -> None:

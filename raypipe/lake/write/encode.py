@@ -19,7 +19,7 @@ from raypipe.core.faults import fault_point
 from raypipe.core.uris import is_local
 from raypipe.lake.log.stats import delta_stats
 from raypipe.lake.log.written import WrittenFile
-from raypipe.lake.storage.store import open_store, sync_folder
+from raypipe.lake.storage.store import make_folder, open_store, sync_folder
 from raypipe.lake.write.partitions import partition_folder, partition_text
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _encode(frame: pl.DataFrame, target: Path | io.BytesIO) -> None:
 def _write_local(target: Path, frame: pl.DataFrame) -> tuple[int, pq.FileMetaData]:
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         _encode(frame, temporary)
         fault_point("lake:mid-file")
         with temporary.open("rb+") as file:

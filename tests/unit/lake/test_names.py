@@ -35,3 +35,11 @@ def test_the_tables_of_the_longest_model_name_can_be_named() -> None:
         assert check_name("table", f"{model}__{suffix}")
     with pytest.raises(ConfigError, match="up to 69"):
         check_name("model", "m" * 71)
+
+
+@pytest.mark.parametrize("ending", ["__quarantine", "__checks"])
+def test_companions_of_a_table_are_written_by_raypipe_only(lake_root: str, ending: str) -> None:
+    table = Lake(lake_root).table(f"t{ending}")
+    with pytest.raises(ConfigError, match="by raypipe only"):
+        table.append(pl.DataFrame({"a": [1]}))
+    assert not table.exists

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -141,3 +142,10 @@ def test_events_survive_the_table(ranges: list[tuple[int, int]]) -> None:
     assert PinEvent.from_row(event.to_row()) == event
     state = fold([event, PinEvent("pinned", "t", 3, "h", None)])
     assert all(state.is_gone("t", v) for low, high in ranges for v in range(low, high))
+
+
+def test_a_snapshot_is_pinned_in_its_own_lake(tmp_path: Path) -> None:
+    here, there = filled(str(tmp_path / "here")), filled(str(tmp_path / "there"))
+    with pytest.raises(ConfigError, match="in its own lake"):
+        here.pin(there.table("t").at(), "reader")
+    assert here.pins() == there.pins() == ()

@@ -21,7 +21,7 @@ def test_pins_are_held_while_a_training_runs_and_a_day_longer(lake_root: str) ->
     table = lake.table("t")
     for seed in range(2):
         table.overwrite(small.rows(seed=seed))
-    with held(lake, (table.at(version=1), None), "abc"):
+    with held((table.at(version=1), None), "abc"):
         (pin,) = lake.pins()
         assert (pin.version, pin.holder) == (1, "training abc")
         assert pin.until is not None
