@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,9 @@ __all__ = ["Mask", "apply", "drop", "generalize", "keyed_hash", "truncate"]
 
 KEY_VARIABLE = "RAYPIPE_PII_KEY"
 """The environment variable that holds the key of ``keyed_hash`` unless another one is named."""
+
+_VARIABLE = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
+"""Anything else may be the key itself, and the name of a variable is stored and shown."""
 
 _SHORTEST_KEY = 16  # bytes; a key that can be guessed lets anybody hash all telephone numbers
 _CALENDAR: dict[object, str] = {"year": "1y", "month": "1mo", "day": "1d", "hour": "1h"}
@@ -119,20 +123,20 @@ def keyed_hash(key: bytes | str | None = None) -> Mask:
     can find a value by trying all; without it nobody can.
 
     Args:
-        key: the key itself as bytes, or the name of the environment variable that holds it; by
-            default ``RAYPIPE_PII_KEY``. It is kept in no table, log, message or ``repr``. Tasks
+        key: the key itself as bytes, or the name (capitals, digits and ``_``) of the environment
+            variable that holds it; by default ``RAYPIPE_PII_KEY``. It is kept in no table, log, message or ``repr``. Tasks
             get it through Ray.
 
     Raises:
-        ConfigError: the key has fewer than 16 bytes, or the name is empty.
+        ConfigError: the key has fewer than 16 bytes, or a text is no such name.
     """
     if isinstance(key, bytes):
         return Mask("keyed_hash", key=_checked_key(key))
-    if key is not None and (not isinstance(key, str) or not key.isidentifier()):
+    if key is not None and (not isinstance(key, str) or not _VARIABLE.fullmatch(key)):
         raise ConfigError(
             "keyed_hash takes a key of bytes or the name of an environment variable",
-            type(key).__name__,
-            "Pass b'…' or 'MY_VARIABLE'.",
+            f"{type(key).__name__} (not shown, since it may be a key)",
+            "Pass the key itself as bytes (text.encode()), or a name such as 'MY_VARIABLE'.",
             "key",
         )
     return Mask("keyed_hash", variable=key or KEY_VARIABLE)

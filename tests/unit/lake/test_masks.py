@@ -129,6 +129,14 @@ def test_masks_that_cannot_be_are_refused(wrong: object) -> None:
         wrong()  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("text", ["correct_horse_battery", "Abcdefghijklmnop0", "c2VjcmV0IQ==", ""])
+def test_a_text_that_may_be_a_key_is_no_name_and_is_not_shown(text: str) -> None:
+    with pytest.raises(ConfigError, match="as bytes") as caught:
+        masks.keyed_hash(text)
+    assert not text or text not in f"{caught.value} {caught.value!r} {caught.value.got}"
+    assert masks.keyed_hash("MY_KEY_2").variable == "MY_KEY_2"
+
+
 def test_no_raw_value_lies_anywhere_below_the_lake(
     lake_root: str, caplog: pytest.LogCaptureFixture
 ) -> None:
