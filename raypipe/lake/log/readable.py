@@ -17,6 +17,8 @@ _READABLE = {
     "typeWidening",
     "typeWidening-preview",
 }
+# Listed by some writers of tables that hold none: deltalake does so with deletion vectors.
+_VARIANT = {"variantType", "variantType-preview"}
 MODE, PHYSICAL = "delta.columnMapping.mode", "delta.columnMapping.physicalName"
 _WHOLE = ("byte", "short", "integer", "long")
 
@@ -32,13 +34,15 @@ def why_unreadable(features: set[str], settings: Mapping[str, str], schema: str)
         settings: its properties.
         schema: its schema as Delta's JSON.
     """
-    foreign = features - _READABLE
+    columns = json.loads(schema)["fields"]
+    idle = set() if any(_has_variant(c["type"]) for c in columns) else _VARIANT
+    foreign = features - _READABLE - idle
     if foreign:
         return f"reader features {sorted(foreign)}"
     mode = settings.get(MODE, "none")
     if mode not in ("none", "name"):
         return f"column mapping by {mode}"
-    for column in json.loads(schema)["fields"]:
+    for column in columns:
         if mode == "name" and any(_renamed(f) for f in _inner(column["type"])):
             return f"column mapping inside of the nested column {column['name']!r}"
         for change in column.get("metadata", {}).get("delta.typeChanges", ()):
@@ -57,6 +61,13 @@ def _inner(kind: Any) -> Iterator[Mapping[str, Any]]:
         yield from _inner(one["type"])
     for key in ("elementType", "keyType", "valueType"):
         yield from _inner(kind.get(key, ""))
+
+
+def _has_variant(kind: Any) -> bool:
+    if isinstance(kind, str):
+        return kind == "variant"
+    inner = [kind.get(key, "") for key in ("elementType", "keyType", "valueType")]
+    return any(map(_has_variant, inner + [one["type"] for one in kind.get("fields", ())]))
 
 
 def _renamed(field: Mapping[str, Any]) -> bool:

@@ -114,7 +114,9 @@ NESTED = {"type": "struct", "fields": [field("x", "long", **mapped("c-9", 9))]}
         ([field("n", "long", **mapped("c-1", 1))], "id", ["columnMapping"], "mapping by id"),
         ([field("n", NESTED, **mapped("n", 1))], "name", ["columnMapping"], "nested column 'n'"),
         ([field("n", "long")], "none", ["brandNew"], "brandNew"),
-        ([field("n", "long")], "none", ["variantType"], "variantType"),
+        ([field("n", "variant")], "none", ["variantType"], "variantType"),
+        ([field("n", {"type": "array", "elementType": "variant", "containsNull": True})],
+         "none", ["variantType"], "variantType"),
         (
             [field("n", "timestamp_ntz", **{
                 "delta.typeChanges": [{"fromType": "date", "toType": "timestamp_ntz"}]})],
@@ -132,6 +134,21 @@ def test_what_would_be_read_wrongly_is_refused(
     )  # fmt: skip
     with pytest.raises(LakeError, match=reason):
         Lake(lake_root).table("t").at()
+
+
+def test_a_feature_for_variants_is_no_obstacle_where_there_are_none(lake_root: str) -> None:
+    frame = pl.DataFrame({"n": [1, 2]})
+    settings = {"delta.enableDeletionVectors": "true"}
+    deltalake.write_deltalake(f"{lake_root}/t", frame, configuration=settings)
+    Foreign(f"{lake_root}/u", [field("n", "long")], features=["variantType", "variantType-preview"])
+    features = deltalake.DeltaTable(f"{lake_root}/t").protocol().reader_features
+    assert features is not None and "deletionVectors" in features
+    table = Lake(lake_root).table("t")
+    assert table.at().frame().equals(frame)
+    assert table.append(frame).version == 1
+    assert table.delete(pl.col("n") == 1).deleted == 2
+    assert theirs(f"{lake_root}/t")["n"].to_list() == [2, 2]
+    assert Lake(lake_root).table("u").at().frame().height == 0
 
 
 def test_widened_types_row_tracking_and_clustering(lake_root: str) -> None:
