@@ -31,6 +31,14 @@ class Rule:
 
     def __post_init__(self) -> None:
         check_on_fail(self.name, self.on_fail, get_args(OnFail))
+        for column in self.columns:
+            if column == "*" or (column.startswith("^") and column.endswith("$")):
+                raise ConfigError(
+                    f"expectation {self.name!r} names no single column",
+                    column,
+                    "polars reads this name as a pattern: rename the column, or name each one.",
+                    "columns",
+                )
 
 
 def check_on_fail(name: str, got: object, allowed: tuple[str, ...], why: str = "") -> None:

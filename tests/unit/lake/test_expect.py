@@ -105,6 +105,8 @@ def test_unusable_expectations(lake_root: str) -> None:
         expect.between("n", 1, 2, on_fail="explode")  # type: ignore[arg-type]
     for make in (
         lambda: expect.not_null(),
+        lambda: expect.not_null("^a.*$"),
+        lambda: expect.unique("n", "*"),
         lambda: expect.between("n", None, None),
         lambda: expect.between("n", 2, 1),
         lambda: expect.in_set("s", "ab"),
