@@ -88,10 +88,23 @@ class TableLog:
         marks = None
         if asked == app_id and 0 <= looked <= version:
             marks = self._marks_between(looked, version)
-        found = table.transaction_version(app_id) if marks is None else marks.get(app_id)
+        found = self._looked_up(table, app_id) if marks is None else marks.get(app_id)
         if found is None:
             self._absent = (app_id, version)
         return None if found is None else int(found)
+
+    def _looked_up(self, table: Any, app_id: str) -> int | None:
+        from deltalake.exceptions import DeltaError
+
+        try:
+            found: int | None = table.transaction_version(app_id)
+        except (OSError, DeltaError) as error:
+            if "not found" not in str(error).lower():
+                raise
+            # An open table goes on with the entries it was opened from, which were cleaned away
+            # since: a checkpoint holds what they said. What one newer says is true here, too.
+            found = self.open().transaction_version(app_id)
+        return found
 
     def has_transaction(self, app_id: str) -> bool:
         """Whether a transaction was committed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,19 @@ def test_a_log_that_was_cleaned_right_after_the_version_seen_last(lake: Lake) ->
     assert table.append(ROWS, batch_id="mine").version == 4
     assert table.append(ROWS, batch_id="late").applied_before
     assert lake.table("t").at().count() == 8
+
+
+def test_a_batch_is_looked_for_after_the_log_was_cleaned(lake: Lake) -> None:
+    table, other = lake.table("t"), lake.table("t")
+    for batch in "abc":
+        table.append(ROWS, batch_id=batch)
+    other.checkpoint()
+    assert other.clean_log(timedelta(0))
+    assert table.has_batch("b")
+    assert not table.has_batch("z")
+    assert table.append(ROWS, batch_id="c").applied_before
+    assert table.append(ROWS, batch_id="d").version == 4
+    assert table.has_batch("d")
 
 
 @pytest.mark.parametrize("error", [Panic("index out of bounds"), ValueError("odd")])
