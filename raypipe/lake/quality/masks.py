@@ -124,8 +124,8 @@ def keyed_hash(key: bytes | str | None = None) -> Mask:
 
     Args:
         key: the key itself as bytes, or the name (capitals, digits and ``_``) of the environment
-            variable that holds it; by default ``RAYPIPE_PII_KEY``. It is kept in no table, log, message or ``repr``. Tasks
-            get it through Ray.
+            variable that holds it; by default ``RAYPIPE_PII_KEY``. The key is kept in no table,
+            log, message or ``repr``. Tasks get it through Ray.
 
     Raises:
         ConfigError: the key has fewer than 16 bytes, or a text is no such name.
