@@ -142,7 +142,7 @@ def test_a_feature_for_variants_is_no_obstacle_where_there_are_none(lake_root: s
     deltalake.write_deltalake(f"{lake_root}/t", frame, configuration=settings)
     Foreign(f"{lake_root}/u", [field("n", "long")], features=["variantType", "variantType-preview"])
     features = deltalake.DeltaTable(f"{lake_root}/t").protocol().reader_features
-    assert features is not None and "deletionVectors" in features
+    assert "deletionVectors" in (features or ())
     table = Lake(lake_root).table("t")
     assert table.at().frame().equals(frame)
     assert table.append(frame).version == 1
