@@ -11,7 +11,7 @@ import polars as pl
 from raypipe.core.errors import RecipeError
 from raypipe.expressions.decode import root_node
 from raypipe.expressions.ops import MAX_DEPTH, TYPE_NAMES, VERSION, supported
-from raypipe.expressions.values import Node, plain
+from raypipe.expressions.values import Node, plain, type_name
 
 _BINARY = {
     "Eq": "eq", "NotEq": "ne", "Gt": "gt", "GtEq": "ge", "Lt": "lt", "LtEq": "le",
@@ -145,7 +145,7 @@ def _literal(body: Any) -> Node:
         if value is None:
             raise _refuse("a number that is not finite")
         return {"lit": value, "type": value_type}
-    if name in ("Date", "Datetime", "Duration"):
+    if name in ("Date", "Datetime", "Duration", "Decimal"):
         return _scalar({"Literal": body}, value_type)
     raise _refuse(f"a value of type {name}")
 
@@ -158,9 +158,10 @@ def _own_value(tree: Any) -> Any:
 
 def _scalar(tree: Any, kind: str) -> Node:
     series = _own_value(tree)
-    if TYPE_NAMES.get(series.dtype) != kind:
-        raise _refuse(f"a {kind} of type {series.dtype}; use microseconds without a zone")
-    return {"lit": plain(series.item()), "type": kind}
+    found = type_name(series.dtype)
+    if found.split("[")[0] != kind:
+        raise _refuse(f"a {kind} of type {series.dtype}; use microseconds")
+    return {"lit": plain(series.item()), "type": found}
 
 
 def _list(tree: Any) -> Node:
@@ -168,7 +169,7 @@ def _list(tree: Any) -> Node:
     values = series.item() if series.dtype == pl.List else series
     if not isinstance(values, pl.Series):
         raise _refuse("a list that is null")
-    kind = "null" if values.dtype == pl.Null else TYPE_NAMES.get(values.dtype, "")
+    kind = "null" if values.dtype == pl.Null else type_name(values.dtype)
     if kind.startswith(("int", "uint")):
         kind = "int64"
     if kind == "float64" and not values.drop_nulls().is_finite().all():

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from raypipe.expressions import decode
-from raypipe.lake.log.prune import OURS
+from raypipe.lake.log.prune import OURS, plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,11 +70,10 @@ class _Certain:
         column = left.get("col")
         if column not in self.schema or right.get("lit") is None:
             return pl.lit(False)
-        ends = self._ends(str(column))
-        if ends is None:
+        ends, value = self._ends(str(column)), plain_value(right, self.schema[str(column)])
+        if ends is None or value is None:
             return pl.lit(False)
         low, high = ends
-        value = decode({"version": 1, "expr": right})
         holds = {
             "lt": high < value,
             "le": high <= value,

@@ -80,11 +80,10 @@ class _Pruner:
             return pl.lit(True)
         if right["lit"] is None:
             return pl.lit(False)  # a comparison with null is never true
-        ends = self._ends(str(column))
-        if ends is None:
+        ends, value = self._ends(str(column)), plain_value(right, self.schema[str(column)])
+        if ends is None or value is None:
             return pl.lit(True)
         low, high = ends
-        value = decode({"version": 1, "expr": right})
         if f"partition.{column}" in self.known:
             return _CHECKS[str(op)](low, value).fill_null(False)  # no comparison holds for null
         if op in ("lt", "le"):
@@ -129,6 +128,21 @@ class _Pruner:
         if isinstance(self.schema[column], pl.Datetime):
             top = top + _ROUNDED
         return pl.col(low), top
+
+
+def plain_value(node: Node, dtype: pl.DataType) -> pl.Expr | None:
+    """A literal as it compares with a column's statistics; None where that is not certain.
+
+    An instant is put into the column's zone, since instants of two zones do not compare. Other
+    engines write decimals' statistics as floats, so nothing is told by them.
+    """
+    value, kind = decode({"version": 1, "expr": node}), str(node["type"])
+    if kind.startswith("decimal["):
+        return None
+    if kind.startswith("datetime["):
+        zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+        return None if zone is None else value.dt.convert_time_zone(zone)
+    return value
 
 
 def _or_unknown(expr: pl.Expr) -> pl.Expr:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -52,6 +54,32 @@ SUPPORTED = [
     pl.min_horizontal("x", "y") + pl.max_horizontal("x", "y"),
     pl.all_horizontal("a", "b") | pl.any_horizontal("a", "b"),
 ]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+# A time of two instants is told by its fold; a number may have all its digits or none before 1.
+SUPPORTED += [
+    x > datetime(2024, 1, 1, 12, 30, 0, 5, tzinfo=UTC),
+    x <= datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN),
+    x <= datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN, fold=1),
+    x == datetime(1, 1, 1, tzinfo=UTC),
+    x.is_in([datetime(2024, 1, 1, tzinfo=BERLIN), None]),
+    x == Decimal("1.50"),
+    x == Decimal("-12345678901234567890.123456789"),
+    x < Decimal("0.00000000000000000000000000000000000001"),
+    x < Decimal("1E+3"),
+    x == pl.lit(Decimal("1.5"), dtype=pl.Decimal(10, 2)),
+    x.is_in([Decimal("1.50"), None, Decimal("2.125")]),
+]
+
+
+def test_instants_and_decimals_have_one_form() -> None:
+    def node(value: object) -> object:
+        return encode(x == value)["expr"]["args"][1]
+
+    summer = datetime(2024, 7, 1, 2, tzinfo=BERLIN)
+    assert node(summer) == {"lit": "2024-07-01T00:00:00", "type": "datetime[Europe/Berlin]"}
+    assert node(Decimal("-0.50")) == {"lit": "-0.50", "type": "decimal[38,2]"}
 
 
 @pytest.mark.parametrize("expr", SUPPORTED, ids=lambda expr: str(expr)[:60])
@@ -134,6 +162,17 @@ COLUMN = {"col": "x"}
         {"version": 1, "expr": {"lit": float("inf"), "type": "float"}},
         {"version": 1, "expr": {"lit": "soon", "type": "datetime"}},
         {"version": 1, "expr": {"lit": "2020-01-01T00:00:00+01:00", "type": "datetime"}},
+        {"version": 1, "expr": {"lit": "2020-01-01T00:00:00", "type": "datetime[Mars/Base]"}},
+        {"version": 1, "expr": {"lit": "2020-01-01T00:00:00", "type": "datetime[../zone]"}},
+        {"version": 1, "expr": {"lit": "2020-01-01T00:00:00+01:00", "type": "datetime[UTC]"}},
+        {"version": 1, "expr": {"lit": 0, "type": "datetime[UTC]"}},
+        {"version": 1, "expr": {"lit": "9999-12-31T23:59:59", "type": "datetime[Asia/Tokyo]"}},
+        {"version": 1, "expr": {"lit": "1.5", "type": "decimal[10,2]"}},
+        {"version": 1, "expr": {"lit": "123.50", "type": "decimal[4,2]"}},
+        {"version": 1, "expr": {"lit": "NaN", "type": "decimal[10,2]"}},
+        {"version": 1, "expr": {"lit": 1.5, "type": "decimal[10,1]"}},
+        {"version": 1, "expr": {"lit": "1.5", "type": "decimal[39,1]"}},
+        {"version": 1, "expr": {"lit": "1.5", "type": "decimal[0,1]"}},
         {"version": 1, "expr": {"lit": 1, "type": "object"}},
         {"version": 1, "expr": {"lit": 1, "type": ["int"]}},
         {"version": 1, "expr": {"lit": 2**63, "type": "duration"}},
