@@ -67,6 +67,8 @@ class TableWrites(TableBase):
             EmptySourceError: a file or a frame has no row.
             MalformedSourceError: a file does not parse; file and line are named.
             SchemaError: a column is missing, not known, or does not fit the table's type.
+            ConfigError: a masked column comes from a ``Snapshot`` that holds its hashes under
+                another key, or through a transform.
             ExpectationError: rows broke an expectation with ``on_fail="fail"``.
             CommitConflictError: ``if_version`` does not hold, or others came first many times.
             LakeAccessError: the lake cannot be written.

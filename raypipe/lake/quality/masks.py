@@ -120,7 +120,9 @@ def keyed_hash(key: bytes | str | None = None) -> Mask:
 
     The same value under the same key has the same hash in every table, so joins and ``merge`` work.
     Numbers, dates and booleans are hashed as their text, so 7 and "7" agree. Whoever has the key
-    can find a value by trying all; without it nobody can.
+    can find a value by trying all; without it nobody can. A column of a ``Snapshot`` that holds the
+    hashes under this key already is written as it is; hashes in a plain frame are not known as such
+    and are hashed again.
 
     Args:
         key: the key itself as bytes, or the name (capitals, digits and ``_``) of the environment

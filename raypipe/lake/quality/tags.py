@@ -120,6 +120,37 @@ def _resolved(name: str, tag: Mapping[str, Any], named: Mask | None, table: str)
     return mask
 
 
+def hashed_before(masks: Masks, columns: Mapping[str, Column], *, as_it_is: bool) -> frozenset[str]:
+    """The columns that come from a table which holds their hashes: they are not hashed again.
+
+    Args:
+        masks: those that the write must use, with their keys.
+        columns: the columns that are read as a table stores them.
+        as_it_is: no function of the caller comes between, which might put other values there.
+
+    Raises:
+        ConfigError: a column was hashed under another key, or a function comes between.
+    """
+    found = set()
+    for name, mask in masks.items():
+        tag = _tag(columns[name], name) if name in columns else None
+        if tag is None or mask.key is None or tag["mask"] != mask.kind:
+            continue
+        same = hmac.compare_digest(_check(mask.key, tag["salt"]), str(tag["check"]))
+        if not same or not as_it_is:
+            raise ConfigError(
+                f"column {name!r} of the data is hashed already",
+                "under another key" if not same else "and a transform may change it",
+                "Write the original values, or leave the column out. Nothing was written."
+                if not same
+                else "Write the snapshot without a transform, or select its columns with where() "
+                "and select(). Nothing was written.",
+                name,
+            )
+        found.add(name)
+    return frozenset(found)
+
+
 def _tag(column: Column, name: str) -> dict[str, Any] | None:
     text = column.metadata.get(PII)
     if text is None:

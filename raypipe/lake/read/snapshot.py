@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from raypipe.lake.lake import Lake
     from raypipe.lake.log.table_log import TableLog
     from raypipe.lake.read.pin import Pinned
+    from raypipe.lake.schema.spec import Column
 
 
 class Snapshot:
@@ -73,6 +74,14 @@ class Snapshot:
             return dict(self._pinned.schema)
         empty = pl.LazyFrame(schema=dict(self._pinned.schema))
         return dict(shape(empty, None, self._columns).collect_schema())
+
+    @property
+    def stored(self) -> Mapping[str, Column]:
+        """The columns that are those of the table, and not computed, with what it says of them."""
+        spec = self._pinned.spec.columns
+        return (
+            spec if self._columns is None else {n: spec[n] for n, e in self._columns if e is None}
+        )
 
     def where(self, expr: pl.Expr) -> Snapshot:
         """Only the rows for which a row-wise expression is true; filters add up.

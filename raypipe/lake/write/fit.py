@@ -39,7 +39,7 @@ def fit(
         return rows, None
     if job.masks:
         others = _without_secrets(
-            others.select(n for n in others.columns if n in job.schema), job.masks
+            others.select(n for n in others.columns if n in job.schema), job.to_mask
         )
     return rows, pl.DataFrame([as_json(others).alias(ROW), why])
 

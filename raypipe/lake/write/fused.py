@@ -48,6 +48,7 @@ class WriteJob:
         quarantine_prefix: how names of this batch's quarantine files start.
         allow_empty: whether a part without a row is fine.
         masks: how columns with personal data are masked, with their keys.
+        hashed: the columns that come hashed already, from a table with the same key.
         measured: the columns that parts measure for figures of the whole.
         transform: what is made of the rows of each part before anything else looks at them.
         evolve: what happens to rows whose columns or types are not the table's.
@@ -64,6 +65,7 @@ class WriteJob:
     quarantine_prefix: str
     allow_empty: bool
     masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
+    hashed: frozenset[str] = frozenset()
     measured: tuple[str, ...] = ()
     transform: Transform | None = None
     evolve: Evolve = "fail"
@@ -73,6 +75,11 @@ class WriteJob:
     def schema(self) -> Mapping[str, pl.DataType]:
         """The table's columns and types."""
         return self.spec.types
+
+    @property
+    def to_mask(self) -> Mapping[str, Mask]:
+        """The masks of what is still to be masked."""
+        return {name: mask for name, mask in self.masks.items() if name not in self.hashed}
 
     @property
     def partition_by(self) -> tuple[str, ...]:
@@ -106,7 +113,7 @@ def judge(job: WriteJob, part: SourcePart) -> Split:
 
 
 def _judge(job: WriteJob, part: SourcePart) -> Split:
-    frame = as_text(_read(job, part), job.masks)
+    frame = as_text(_read(job, part), job.to_mask)
     if frame.height == 0 and (job.transform is None or part.is_empty()):
         if not job.allow_empty:
             raise EmptySourceError(
@@ -118,9 +125,9 @@ def _judge(job: WriteJob, part: SourcePart) -> Split:
     given = {n: dtype for n, dtype in job.schema.items() if n not in left_out}
     rows, misfits = fit(job, frame, given, part.label)
     split = apply(fill_generated(rows, job.spec), job.expect, part.label)
-    kept = masked(split.kept, job.masks)
+    kept = masked(split.kept, job.to_mask)
     obey(kept, job.spec, part.label)  # what the table's log asks of rows as they are stored
-    quarantined = masked(split.quarantined, job.masks)
+    quarantined = masked(split.quarantined, job.to_mask)
     if misfits is not None:
         quarantined = pl.concat([quarantined, misfits], how="diagonal")
     return replace(split, kept=kept, quarantined=quarantined)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -29,6 +29,8 @@ from raypipe.lake.write.sample import sample_types
 
 if TYPE_CHECKING:
     import ray
+
+    from raypipe.lake.schema.spec import Column
 
 Types = Mapping[str, pl.DataType]
 Options = Mapping[str, str] | None
@@ -172,10 +174,12 @@ class Source:
     Attributes:
         parts: the pieces, in a fixed order.
         on_ray: the rows lie in Ray's object store and must be read there.
+        stored: the columns that are read as a table of the lake stores them.
     """
 
     parts: tuple[SourcePart, ...]
     on_ray: bool = False
+    stored: Mapping[str, Column] = field(default_factory=dict)
 
     def files(self) -> list[tuple[SourcePart, list[int]]]:
         """The first part of each file, or other thing, and the numbers of all its parts."""
@@ -220,7 +224,8 @@ def resolve(data: object, options: Options = None) -> Source:
             tuple(
                 _PinnedPart(part, schema, f"part {i} of {type(data).__name__}")
                 for i, part in enumerate(parts)
-            )
+            ),
+            stored=getattr(data, "stored", {}),
         )
     if type(data).__module__.startswith("ray.data"):
         return Source(_blocks(data), on_ray=True)

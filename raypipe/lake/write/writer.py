@@ -33,7 +33,14 @@ from raypipe.lake.options import CHECKS_KEPT, TableOptions
 from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality.expect import check_types, named
 from raypipe.lake.quality.figures import measured_columns
-from raypipe.lake.quality.tags import first_masked, guarded, masks_for, stored_types, tagged
+from raypipe.lake.quality.tags import (
+    first_masked,
+    guarded,
+    hashed_before,
+    masks_for,
+    stored_types,
+    tagged,
+)
 from raypipe.lake.schema.contract import check_declared, evolved
 from raypipe.lake.schema.dtypes import check_names
 from raypipe.lake.storage.store import check_writable
@@ -205,6 +212,7 @@ class Writer:
             quarantine_prefix=ask.quarantine_prefix,
             allow_empty=ask.allow_empty,
             masks=masks,
+            hashed=hashed_before(masks, source.stored, as_it_is=ask.transform is None),
             measured=measured_columns(rules),
             transform=ask.transform,
             evolve=self.options.evolve,

@@ -290,3 +290,38 @@ def test_leading_zeros_count_from_the_first_write(lake_root: str, tmp_path: Path
     table.append(str(file))
     table.append(pl.DataFrame({"phone": ["0049"]}))
     assert table.at().frame()["phone"].n_unique() == 1
+
+
+@pytest.mark.parametrize("how", ["append", "overwrite", "merge", "copy"])
+def test_what_is_hashed_already_is_not_hashed_again(lake_root: str, how: str) -> None:
+    lake = Lake(lake_root)
+    table = lake.table("people", pii={"email": HASH, "phone": masks.truncate(5)})
+    table.append(PEOPLE)
+    hashes = table.at().frame()["email"]
+    if how == "append":
+        table.append(table.at().where(pl.col("n") < 3))
+    elif how == "overwrite":
+        table.overwrite(table.at().select("n", "email", "phone", "born", "iban"))
+    elif how == "merge":
+        table.merge(table.at(), on="n")
+    else:
+        table = lake.table("copy", pii={"email": HASH})
+        table.append(lake.table("people").at())
+        table.append(PEOPLE.head(1))  # the copy's own salt, and the same key
+    assert set(table.at().frame()["email"]) == set(hashes)
+
+
+def test_hashes_of_another_key_or_behind_a_transform_are_refused(lake_root: str) -> None:
+    lake = Lake(lake_root)
+    table = lake.table("people", pii={"email": HASH})
+    table.append(PEOPLE)
+    other = lake.table("other", pii={"email": masks.keyed_hash(OTHER)})
+    with pytest.raises(ConfigError, match="'email' of the data is hashed already") as caught:
+        other.append(table.at())
+    refuse_secrets(str(caught.value))
+    with pytest.raises(ConfigError, match="transform"):
+        table.append(table.at(), transform=lambda rows: rows.filter(pl.col("n") > 1))
+    assert table.version() == 1
+    computed = table.at().select("n", email=pl.col("n").cast(pl.String))
+    lake.table("numbers", pii={"email": HASH}).append(computed)
+    assert lake.table("numbers").at().frame()["email"].str.len_chars().to_list() == [64] * 4
