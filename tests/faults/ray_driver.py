@@ -23,8 +23,10 @@ def sources(folder: Path) -> str:
     return str(folder / "*.csv")
 
 
-def die_once(rows: pl.LazyFrame, point: str, marker: str) -> pl.LazyFrame:
-    """Runs in a worker: whoever passes the point first is killed there."""
+def die_once(rows: pl.LazyFrame, point: str, marker: str, driver: int) -> pl.LazyFrame:
+    """Whichever worker passes the point first is killed there; the driver asks for types only."""
+    if os.getpid() == driver:
+        return rows
     os.environ["RAYPIPE_FAULT"], os.environ["RAYPIPE_FAULT_ONCE"] = point, marker
     return rows
 
@@ -32,8 +34,8 @@ def die_once(rows: pl.LazyFrame, point: str, marker: str) -> pl.LazyFrame:
 def write(root: str, files: str, point: str, marker: str) -> Table:
     """One batch of several parts; without a point nobody dies."""
     table = roles.table(root)
-    deadly = {"transform": partial(die_once, point=point, marker=marker)} if point else {}
-    table.append(files, batch_id="all", run_on="ray", **deadly)
+    deadly = partial(die_once, point=point, marker=marker, driver=os.getpid()) if point else None
+    table.append(files, batch_id="all", run_on="ray", transform=deadly)
     return table
 
 
