@@ -26,6 +26,7 @@ from raypipe.lake.log.readable import why_unreadable
 from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.failures import denied, unreachable
 from raypipe.lake.storage.keys import for_delta
+from raypipe.lake.storage.patience import waited
 from raypipe.lake.storage.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class TableLog:
     def follow(self, table: Any) -> None:
         """Takes an open ``DeltaTable`` to the newest version."""
         before = int(table.version())
-        table.update_incremental()
+        waited(table.update_incremental, self.uri, self.options)
         self._refuse_unreadable(table, before)
 
     @contextmanager
@@ -257,9 +258,13 @@ class TableLog:
     def _open(self, version: int | None, **settings: Any) -> Any:
         from deltalake import DeltaTable
 
-        try:
-            options = for_delta(self.uri, self.options)
+        options = for_delta(self.uri, self.options)
+
+        def opened() -> Any:
             return DeltaTable(self.uri, version=version, storage_options=options, **settings)
+
+        try:
+            return waited(opened, self.uri, self.options)
         except OSError as error:
             raise self._denied(error) from error
 

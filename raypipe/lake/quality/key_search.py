@@ -16,6 +16,9 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from raypipe.lake.storage.keys import for_polars
+from raypipe.lake.storage.patience import waited
+
 PASS_BYTES = 256 * 1024**2
 """Bytes of the batch's keys that one pass holds."""
 
@@ -73,11 +76,15 @@ class NewFile:
         """The file's rows, in its order."""
         names = list(self.schema if columns is None else columns)
         stored = [n for n in names if n not in self.partition]
-        options = dict(self.storage_options) if self.storage_options else None
+        options = for_polars(self.storage_options)
         lazy = pl.scan_parquet(
             self.uri, glob=False, hive_partitioning=False, storage_options=options
+        ).select(stored)
+        frame = (
+            waited(lazy.collect, self.uri, self.storage_options)
+            if stored
+            else pl.DataFrame(height=self.rows)
         )
-        frame = lazy.select(stored).collect() if stored else pl.DataFrame(height=self.rows)
         values = [
             pl.lit(v, dtype=self.schema[n]).alias(n)
             for n, v in self.partition.items()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
 from raypipe.core.errors import LakeError
 from raypipe.core.uris import is_local
 from raypipe.lake.storage.failures import denied, unreachable
+from raypipe.lake.storage.patience import waited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from raypipe.lake.read.part import LakePart
 
+T = TypeVar("T")
 _ACT = (
     "Bring the file back from a copy of the lake, or read a version that does not need it;"
     " a vacuum removes files of old versions."
@@ -33,18 +34,20 @@ def damaged(table: str, version: int, uri: str, error: BaseException) -> LakeErr
     )
 
 
-@contextmanager
-def told(parts: Sequence[LakePart]) -> Iterator[None]:
-    """Turns the failure of a read into an error that names the file, if a file is at fault.
+def reading(parts: Sequence[LakePart], act: Callable[[], T]) -> T:
+    """What a read of these parts gives. A store whose connection breaks is asked again.
 
-    Only then are the files looked at one by one; a failure of another kind passes unchanged.
+    The failure of a read becomes an error that names the file, if a file is at fault. Only then are
+    the files looked at one by one; a failure of another kind passes unchanged.
 
     Raises:
         LakeError: a file is gone, cut short or spoilt.
         LakeAccessError: the object store does not serve.
     """
+    if not parts:
+        return act()
     try:
-        yield
+        return waited(act, parts[0].uri, parts[0].storage_options)
     except (OSError, pl.exceptions.PolarsError) as error:
         for part in parts:
             why = _fault(part)

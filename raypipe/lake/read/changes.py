@@ -12,7 +12,7 @@ import polars as pl
 from raypipe.core.errors import ConfigError, LakeError, SourceNotFoundError, VersionNotFoundError
 from raypipe.lake.log.partition import partition_value
 from raypipe.lake.outcome import html_table
-from raypipe.lake.read.broken import told
+from raypipe.lake.read.broken import reading
 from raypipe.lake.read.change_plan import Action, Entry, read_entry
 from raypipe.lake.read.compare import DELETE, INSERT, KIND, compare
 from raypipe.lake.read.feed import plan, to_arrow
@@ -68,12 +68,13 @@ class ChangePart:
         Raises:
             LakeError: a file is gone, cut short or spoilt.
         """
-        with told([*self.parts, *(self.removed or ())]):
-            if self.removed is None:
-                return self._marked(scan(self.parts)).collect()
-            before, after = pl.collect_all([scan(self.removed), scan(self.parts)])
-            rows = compare(before, after, self.keys, self.most_by_place)
-            return self._marked(rows.lazy()).collect()
+        removed = self.removed
+        if removed is None:
+            return reading(self.parts, self._marked(scan(self.parts)).collect)
+        both = [scan(removed), scan(self.parts)]
+        before, after = reading([*self.parts, *removed], lambda: pl.collect_all(both))
+        rows = compare(before, after, self.keys, self.most_by_place)
+        return self._marked(rows.lazy()).collect()
 
     def _marked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         if self.kind is not None:

@@ -10,7 +10,7 @@ import polars as pl
 from raypipe.core.errors import ConfigError
 from raypipe.expressions import encode
 from raypipe.lake.log.prune import may_match
-from raypipe.lake.read.broken import told
+from raypipe.lake.read.broken import reading
 from raypipe.lake.read.part import scan, shape
 from raypipe.lake.read.rowgroups import BYTES, FIRST, row_groups
 
@@ -62,8 +62,7 @@ def read_group(group: Sequence[LakePart]) -> pl.DataFrame:
     Raises:
         LakeError: a file is gone, cut short or spoilt.
     """
-    with told(group):
-        return shape(scan(group), group[0].where, group[0].columns).collect()
+    return reading(group, shape(scan(group), group[0].where, group[0].columns).collect)
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:

@@ -10,7 +10,7 @@ import polars as pl
 from raypipe.lake.log.certain import all_match
 from raypipe.lake.log.prune import DELETED
 from raypipe.lake.read import facts
-from raypipe.lake.read.broken import told
+from raypipe.lake.read.broken import reading
 from raypipe.lake.read.part import scan, shape
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def count(parts: Sequence[LakePart], kept: pl.DataFrame, where: Mapping[str, Any
     counted = sum(part.rows for part, one in zip(parts, sure, strict=True) if one)
     rest = [part for part, one in zip(parts, sure, strict=True) if not one]
     if rest:
-        with told(rest):
-            query = shape(scan(rest), rest[0].where, None).select(pl.len())
-            counted += int(query.collect().item())
+        query = shape(scan(rest), rest[0].where, None).select(pl.len())
+        counted += int(reading(rest, query.collect).item())
     return counted
 
 
@@ -92,8 +91,7 @@ def measure(
         if rest:
             frame = shape(scan(rest), rest[0].where, rest[0].columns)
             queries.append(frame.select(facts.asked(columns)))
-    with told([parts[i] for i in sorted(read)]):
-        answers = iter(pl.collect_all(queries))
+    answers = iter(reading([parts[i] for i in sorted(read)], lambda: pl.collect_all(queries)))
     out: dict[str, tuple[int, Any, Any]] = {}
     for known, columns in alike.values():
         answer = next(answers) if not known.all() else None

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from raypipe.core.errors import SchemaError
-from raypipe.lake.read.broken import told
+from raypipe.lake.read.broken import reading
 from raypipe.lake.storage.keys import for_polars
 from raypipe.lake.storage.store import locate
 
@@ -85,8 +85,7 @@ class LakePart:
             known = [n for n, _ in self.columns] if self.columns is not None else list(self.schema)
             refuse_unknown(columns, known)
             frame = frame.select(columns)
-        with told([self]):
-            return frame.collect()
+        return reading([self], frame.collect)
 
 
 def place(folder: str, path: str) -> str:

@@ -14,6 +14,7 @@ from raypipe.lake.read.broken import damaged
 from raypipe.lake.read.part import place
 from raypipe.lake.schema.spec import TableSpec, spec_of
 from raypipe.lake.storage.keys import for_polars
+from raypipe.lake.storage.patience import waited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,7 +138,7 @@ def _footer_count(log: TableLog, version: int, path: str) -> int:
     uri = place(log.uri, path)
     try:
         scan = pl.scan_parquet(uri, storage_options=for_polars(log.options), glob=False)
-        return int(scan.select(pl.len()).collect().item())
+        return int(waited(scan.select(pl.len()).collect, uri, log.options).item())
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(log.name, version, uri, error) from error
 

@@ -13,7 +13,7 @@ from raypipe.expressions import decode, encode
 from raypipe.lake.log.prune import DELETED, may_match
 from raypipe.lake.outcome import html_table
 from raypipe.lake.read import measure
-from raypipe.lake.read.broken import told
+from raypipe.lake.read.broken import reading
 from raypipe.lake.read.explain import Explanation, columns_of, explain
 from raypipe.lake.read.facts import ColumnFacts, Description
 from raypipe.lake.read.feed import cut, dataset, to_arrow
@@ -205,8 +205,7 @@ class Snapshot:
         Raises:
             LakeError: a file is gone, cut short or spoilt; it and the version are named.
         """
-        with told(self.parts()):
-            return self.lazy().collect()
+        return reading(self.parts(), self.lazy().collect)
 
     def dataset(self, target_bytes: int | None = None) -> ray.data.Dataset:
         """A plain ``ray.data.Dataset``; its tasks read the rows.

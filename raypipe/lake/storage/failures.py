@@ -46,6 +46,12 @@ def unreachable(error: BaseException) -> bool:
     return status is not None or any(words in text for words, _ in _KNOWN)
 
 
+def cut_off(error: BaseException) -> bool:
+    """Whether an error tells of a connection that could not be made or broke, and of no answer."""
+    text = str(error)
+    return _STATUS.search(text) is None and any(words in text for words, _ in _KNOWN)
+
+
 def _why(error: BaseException) -> tuple[str, str]:
     text = str(error)
     kind = type(error).__name__

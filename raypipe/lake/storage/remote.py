@@ -8,18 +8,21 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, BinaryIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from raypipe.core.errors import LakeAccessError, MissingPartError, RaypipeError
 from raypipe.core.faults import fault_point
 from raypipe.lake.storage.entry import Entry
 from raypipe.lake.storage.failures import absent, denied
 from raypipe.lake.storage.keys import for_obstore
+from raypipe.lake.storage.patience import waited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+T = TypeVar("T")
 _CHUNK = 8 * 1024 * 1024
 """Bytes of one part of a large upload; S3 takes 10,000 parts, so one file may have 78 GiB."""
 _ASKERS = 16
@@ -78,12 +81,14 @@ class RemoteStore:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with _errors(path):
+        def put() -> bool:
             try:
                 obstore.put(self._store(), path, data, mode="create", use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 return False
-        return True
+            return True
+
+        return self._ask(path, put)
 
     def upload(self, path: str, source: Path) -> int:
         """Copies a local file to the store and returns its size; memory stays at a few parts.
@@ -103,7 +108,8 @@ class RemoteStore:
     def _send(self, path: str, file: BinaryIO, size: int) -> None:
         import obstore
 
-        with _errors(path):
+        def send() -> None:
+            file.seek(0)
             if size <= _CHUNK:
                 obstore.put(self._store(), path, file.read(), use_multipart=False)
                 return
@@ -112,23 +118,26 @@ class RemoteStore:
             obstore.put(self._store(), path, parts, chunk_size=_CHUNK, max_concurrency=4)
             fault_point("storage:after-upload")
 
+        self._ask(path, send)
+
     def get(self, path: str) -> bytes:
         """The object's bytes."""
         import obstore
 
-        with _errors(path):
-            return bytes(obstore.get(self._store(), path).bytes())
+        return self._ask(path, lambda: bytes(obstore.get(self._store(), path).bytes()))
 
     def get_range(self, path: str, start: int, end: int) -> bytes:
         """The bytes from ``start`` up to ``end``; fewer where the object ends before."""
         import obstore
 
-        with _errors(path):
+        def get() -> bytes:
             return bytes(obstore.get_range(self._store(), path, start=start, end=end))
+
+        return self._ask(path, get)
 
     def exists(self, path: str) -> bool:
         """Whether an object, or one below a folder of this name, is there."""
-        return self._head(path) is not None or any(self._list(path))
+        return self._head(path) is not None or bool(self._list(path, most=1))
 
     def files(self, prefix: str) -> list[str]:
         """The objects below a folder (or the object itself), sorted."""
@@ -162,8 +171,7 @@ class RemoteStore:
         """The names of the folders right below the root, sorted."""
         import obstore
 
-        with _errors(self.root):
-            found = obstore.list_with_delimiter(self._store())
+        found = self._ask(self.root, lambda: obstore.list_with_delimiter(self._store()))
         return sorted(path.rstrip("/") for path in found["common_prefixes"])
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -173,7 +181,8 @@ class RemoteStore:
         wanted = list(paths)
         if not wanted:
             return
-        with _errors(self.root):
+
+        def delete() -> None:
             try:
                 obstore.delete(self._store(), wanted)
             except FileNotFoundError:  # Azure's: the rest may not have been looked at
@@ -183,47 +192,45 @@ class RemoteStore:
                     except FileNotFoundError:
                         continue
 
+        self._ask(self.root, delete)
+
     def _head(self, path: str) -> Entry | None:
         import obstore
 
-        with _errors(path):
+        def head() -> Entry | None:
             try:
                 return _entry(obstore.head(self._store(), path))
             except FileNotFoundError:
                 return None
 
-    def _list(self, prefix: str, offset: str | None = None) -> Iterator[Entry]:
+        return self._ask(path, head)
+
+    def _list(self, prefix: str, offset: str | None = None, most: int | None = None) -> list[Entry]:
         import obstore
 
-        with _errors(prefix or self.root):
+        def names() -> list[Entry]:
             pages = obstore.list(self._store(), prefix or None, offset=offset, chunk_size=1000)
-            for page in pages:
-                yield from map(_entry, page)
+            return list(islice((_entry(found) for page in pages for found in page), most))
+
+        return self._ask(prefix or self.root, names)
+
+    def _ask(self, path: str, act: Callable[[], T]) -> T:
+        """What the store answers. The client's errors become ours; its text may hold a signed URL,
+        so the new error does not carry the old one along.
+        """
+        from obstore.exceptions import BaseError
+
+        try:
+            return waited(act, self.root, self._options)
+        except RaypipeError:
+            raise
+        except FileNotFoundError:
+            raise absent(path) from None
+        except (BaseError, OSError, ValueError) as error:
+            raise denied(path, error) from None
 
     def __repr__(self) -> str:
         return f"RemoteStore({self.root})"
-
-
-class _errors:  # noqa: N801 - reads as a statement
-    """Turns the client's errors into ours; the client's text may hold a signed URL, so the new
-    error does not carry the old one along.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from obstore.exceptions import BaseError
-
-        if isinstance(error, RaypipeError):
-            return
-        if isinstance(error, FileNotFoundError):
-            raise absent(self._path) from None
-        if isinstance(error, BaseError | OSError | ValueError):
-            raise denied(self._path, error) from None
 
 
 def require_obstore() -> None:

@@ -10,7 +10,7 @@ from raypipe.core.errors import LakeError
 from raypipe.lake.log.entry import partition_text
 from raypipe.lake.log.stats import delta_stats
 from raypipe.lake.log.written import WrittenFile
-from raypipe.lake.read.broken import told
+from raypipe.lake.read.broken import reading
 from raypipe.lake.read.part import scan
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.upkeep.zorder import z_order
@@ -74,8 +74,7 @@ def rewrite(job: RewriteJob, one: Rewrite) -> tuple[WrittenFile, ...]:
         LakeAccessError: a file cannot be written.
     """
     first = one.parts[0]
-    with told(one.parts):
-        frame = scan(one.parts).collect()
+    frame = reading(one.parts, scan(one.parts).collect)
     wanted = sum(part.rows for part in one.parts)
     if frame.height != wanted:
         raise LakeError(
