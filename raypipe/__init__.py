@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from raypipe.core.errors import RaypipeError
     from raypipe.features import FittedRecipe, Recipe, point_in_time, transforms
     from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect, masks
-    from raypipe.models import metrics
+    from raypipe.models import evaluation, metrics
     from raypipe.monitoring import Alert, Monitor
     from raypipe.registry import Gate, ModelVersion, Registry
     from raypipe.retraining import Retrain, reproduce
@@ -43,6 +43,7 @@ __all__ = [
     "Trainer",
     "XGBoost",
     "errors",
+    "evaluation",
     "expect",
     "masks",
     "metrics",
@@ -53,6 +54,7 @@ __all__ = [
 
 _MODULES = {
     "errors": "raypipe.core.errors",
+    "evaluation": "raypipe.models.evaluation",
     "expect": "raypipe.lake.quality.expect",
     "masks": "raypipe.lake.quality.masks",
     "metrics": "raypipe.models.metrics",

@@ -57,14 +57,52 @@ def test_losses_by_hand() -> None:
     assert math.isfinite(metrics.log_loss([1.0, 0.0], [0.0, 1.0]))
 
 
-@pytest.mark.parametrize("metric", metrics.ALL)
+@pytest.mark.parametrize("metric", [*metrics.ALL, metrics.ndcg(3), metrics.pinball(0.1)])
 def test_bad_input_is_refused_and_no_rows_give_nan(metric: metrics.Metric) -> None:
+    many = metric.kind == "multiclass"
+    groups = {"groups": [1, 1]} if metric.kind == "ranking" else {}
     with pytest.raises(ConfigError, match="2 labels, 1 scores"):
-        metric([1, 0], [0.5])
-    with pytest.raises(ConfigError, match="needs labels 0 or 1"):
-        metric([float("nan")], [0.5])
-    assert math.isnan(metric([], []))
-    assert pickle.loads(pickle.dumps(metric)) is metric
+        metric([1, 0], [[0.5, 0.5]] if many else [0.5], **groups)
+    with pytest.raises(ConfigError, match="needs labels"):
+        metric([1, float("nan")], [[0.5, 0.5]] * 2 if many else [0.5, 0.5], **groups)
+    with pytest.raises(ConfigError, match="finite scores"):
+        metric([1, 0], [[0.5, math.nan]] * 2 if many else [0.5, math.inf], **groups)
+    assert math.isnan(metric([], [], **({"groups": []} if groups else {})))
+    again = pickle.loads(pickle.dumps(metric))
+    assert again == metric
+    assert metrics.by_name(metric.name) == metric
+
+
+def test_weights_and_groups_are_held_against_the_kind() -> None:
+    with pytest.raises(ConfigError, match="weights >= 0"):
+        metrics.rmse([1, 2], [1, 2], weights=[1, -1])
+    with pytest.raises(ConfigError, match="2 labels, 1 weights"):
+        metrics.rmse([1, 2], [1, 2], weights=[1])
+    with pytest.raises(ConfigError, match="takes no groups"):
+        metrics.rmse([1, 2], [1, 2], groups=[1, 1])
+    with pytest.raises(ConfigError, match="needs groups"):
+        metrics.ndcg()([1, 2], [1, 2])
+    with pytest.raises(ConfigError, match="each class"):
+        metrics.multi_accuracy([0.0], [0.5])
+    with pytest.raises(ConfigError, match="needs labels 0 to 1"):
+        metrics.multi_accuracy([2.0], [[0.5, 0.5]])
+    assert math.isnan(metrics.rmse([1.0], [2.0], weights=[0]))
+    assert metrics.rmse([1.0, 5.0], [2.0, 0.0], weights=[1, 0]) == 1.0
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: metrics.ndcg(0),
+        lambda: metrics.pinball(1.0),
+        lambda: metrics.recall_at_precision(0.0),
+        lambda: metrics.by_name("ndcg@x"),
+        lambda: metrics.by_name("rsme"),
+    ],
+)
+def test_a_metric_that_cannot_be_is_refused(made: object) -> None:
+    with pytest.raises(ConfigError):
+        made()  # type: ignore[operator]
 
 
 def test_better_follows_the_direction_and_nan_never_wins() -> None:
@@ -74,3 +112,5 @@ def test_better_follows_the_direction_and_nan_never_wins() -> None:
     assert not metrics.roc_auc.better(float("nan"), 0.1)
     with pytest.raises(ConfigError, match="roc_auc"):
         metrics.by_name("auc")
+    with pytest.raises(ConfigError, match="Did you mean 'rmse'"):
+        metrics.by_name("rsme")
