@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raypipe.registry import Gate, ModelVersion, Registry
     from raypipe.retraining import Retrain, reproduce
     from raypipe.serving import Service
-    from raypipe.training import Run, Trainer, XGBoost
+    from raypipe.training import Run, Runs, Trainer, XGBoost
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ __all__ = [
     "Registry",
     "Retrain",
     "Run",
+    "Runs",
     "Service",
     "Snapshot",
     "Table",
@@ -74,6 +75,7 @@ _HOMES = {
     "Registry": "raypipe.registry",
     "Retrain": "raypipe.retraining",
     "Run": "raypipe.training",
+    "Runs": "raypipe.training",
     "Service": "raypipe.serving",
     "Snapshot": "raypipe.lake",
     "Table": "raypipe.lake",
