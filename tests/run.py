@@ -1,21 +1,35 @@
-"""Runs the tests in one pytest process for each folder, and says what came of all of them.
+"""Runs the tests in one pytest process for each folder, some at once, and says what came of all.
 
 A program whose Ray loses its raylet is ended by Ray's own code, without a summary and with an exit
 code like that of a failed test. So each folder has a process of its own; one that ends without a
 result is told as what it is and run once more. Ending so twice is a failure, and so is every test
-that failed.
+that failed. Many tests wait for processes more than they compute, so two folders run at once;
+``RAYPIPE_TEST_LANES`` says otherwise. What a folder prints comes when it has ended.
 
     python -m tests.run [options of pytest] FOLDER…
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from xml.etree import ElementTree
+
+LANES = 2
+# The longest first, so that no lane is left with one of them at the end.
+LONG = (
+    "tests/unit/lake",
+    "tests/faults",
+    "tests/unit/serving",
+    "tests/e2e",
+    "tests/property",
+    "tests/examples",
+)
 
 
 def groups(paths: list[str]) -> list[Path]:
@@ -27,17 +41,28 @@ def groups(paths: list[str]) -> list[Path]:
     return found
 
 
-def run(group: Path, options: list[str], inner: bool) -> dict[str, int] | None:
-    """The counts of one pytest process; None when it ended without a result."""
-    with tempfile.TemporaryDirectory() as folder:
+def in_order(found: list[Path]) -> list[Path]:
+    """Those that take long first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    return sorted(found, key=lambda group: places.get(group.as_posix(), len(LONG)))
+
+
+def run(group: Path, options: list[str], out: Path) -> dict[str, int] | None:
+    """The counts of one pytest process; None when it ended without a result.
+
+    What it prints is added to ``out``.
+    """
+    with tempfile.TemporaryDirectory() as folder, out.open("a") as log:
         result = Path(folder, "result.xml")
-        files = [str(f) for f in sorted(group.glob("test_*.py"))] if inner else [str(group)]
+        files = sorted(map(str, group.glob("test_*.py"))) if group.is_dir() else [str(group)]
         command = [sys.executable, "-m", "pytest", *options, f"--junitxml={result}", *files]
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        code = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+        ).returncode
         if code == 5:  # no test of this kind is here
             return {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
         if not result.exists():
-            print(f"\n{group}: pytest ended with exit code {code} and no result", flush=True)
+            print(f"\n{group}: pytest ended with exit code {code} and no result", file=log)
             return None
         suite = ElementTree.parse(result).getroot().find("testsuite")
         assert suite is not None
@@ -49,23 +74,37 @@ def run(group: Path, options: list[str], inner: bool) -> dict[str, int] | None:
         return counts
 
 
+def told(group: Path, options: list[str], folder: Path) -> dict[str, int]:
+    """Runs a group, at most twice, and prints what it said and how long it took."""
+    began = time.monotonic()
+    out = folder / group.as_posix().replace("/", "-")
+    counts = run(group, options, out) or run(group, options, out)
+    said = out.read_text(errors="replace").rstrip()
+    print(f"\n== {group}\n{said}\n== {group}: {time.monotonic() - began:.0f} s", flush=True)
+    return counts or {"tests": 1, "failures": 1, "errors": 0, "skipped": 0}
+
+
 def main(arguments: list[str]) -> int:
     """Runs all; the exit code is 1 when anything failed."""
     paths = [a for a in arguments if Path(a).exists()]
     options = [a for a in arguments if a not in paths]
+    lanes = int(os.environ.get("RAYPIPE_TEST_LANES", LANES))
     total = {"passed": 0, "failed": 0, "skipped": 0}
-    for group in groups(paths):
-        began = time.monotonic()
-        print(f"\n== {group}", flush=True)
-        inner = group.is_dir()
-        counts = run(group, options, inner) or run(group, options, inner)
-        if counts is None:
-            counts = {"tests": 1, "failures": 1, "errors": 0, "skipped": 0}
-        failed = counts["failures"] + counts["errors"]
-        total["failed"] += failed
-        total["skipped"] += counts["skipped"]
-        total["passed"] += max(0, counts["tests"] - failed - counts["skipped"])
-        print(f"== {group}: {time.monotonic() - began:.0f} s", flush=True)
+    bad: list[Path] = []
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(lanes) as pool:
+        runs = {
+            pool.submit(told, group, options, Path(folder)): group
+            for group in in_order(groups(paths))
+        }
+        for done in as_completed(runs):
+            counts = done.result()
+            failed = counts["failures"] + counts["errors"]
+            bad += [runs[done]] if failed else []
+            total["failed"] += failed
+            total["skipped"] += counts["skipped"]
+            total["passed"] += max(0, counts["tests"] - failed - counts["skipped"])
+    if bad:
+        print(f"\nfailed in {', '.join(map(str, sorted(bad)))}")
     print(f"\n{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return 1 if total["failed"] or not total["passed"] else 0
 
