@@ -81,7 +81,7 @@ def against_strict_csv(data: bytes, texts: list[str]) -> bool:
 def csv_files(draw: st.DrawFn) -> tuple[bytes, list[str]]:
     names = draw(NAMES)
     columns = [draw(st.sampled_from(KINDS)) for _ in names]
-    odd = draw(st.integers(0, 3))
+    odd = draw(st.sampled_from([0, 0, 1, 2, 3]))
     quote = draw(st.booleans())
     rows = draw(st.lists(st.tuples(*columns), min_size=10, max_size=40))
     lines = [
@@ -168,7 +168,7 @@ def json_files(draw: st.DrawFn) -> tuple[bytes, list[str]]:
     rows = draw(st.lists(st.tuples(*columns), min_size=16, max_size=40))
     dump = partial(json.dumps, ensure_ascii=ascii_only)
     lines = [[f"{dump(n)}:{dump(x)}" for n, x in zip(names, row, strict=True)] for row in rows]
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2, 3]))):
         line = draw(st.sampled_from(lines))
         k = draw(st.integers(0, len(line) - 1)) if line else 0
         name = draw(st.sampled_from([*names, "z"]))
