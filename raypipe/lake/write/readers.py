@@ -96,8 +96,6 @@ def read_file(
 
 
 def _text_piece(path: str, kind: str, span: Span | None) -> tuple[Where, bytes]:
-    if span is None and not path.endswith(".gz"):
-        return Where(path), Path(path).read_bytes()
     if span is None:
         with pa.input_stream(path) as stream:  # opens .gz by its name
             return Where(path), bytes(stream.read())
