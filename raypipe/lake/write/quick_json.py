@@ -126,7 +126,7 @@ def _same(data: bytes, frame: pl.DataFrame) -> bool:
     for name in sorted(strings, key=lambda name: -clean[name].estimated_size()):
         if colons <= pairs:
             break
-        colons -= clean[name].str.count_matches(":", literal=True).sum()
+        colons -= int(clean[name].str.count_matches(":", literal=True).sum())
     return colons == pairs
 
 
