@@ -92,6 +92,10 @@ def _types(data: bytes, texts: list[str], strict: Strict) -> dict[str, pl.DataTy
     table, as_texts = strict(some, texts)
     if table.column_names != first.column_names or (texts and not as_texts):
         return None  # keys may come in another order, or not at all
+    lines = [line for line in some.split(b"\n") if line]
+    odd = max([sum(b"\\" in line for line in lines), *(c.null_count for c in table.columns)])
+    if odd * _ODD_SHARE > len(lines):
+        return None  # most probably it would be read in vain
     types = dict(as_table_frame(table).schema)
     known = all(t in _ARROW or isinstance(t, pl.Datetime) for t in types.values())
     return types if known and types else None
