@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
@@ -27,7 +28,7 @@ from raypipe.lake.upkeep.pins import PINS
 from raypipe.lake.write.writer import QUARANTINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
 
@@ -50,7 +51,8 @@ class Lake(LakePins):
             not given is looked for in the environment.
 
     Raises:
-        ConfigError: the root cannot be one.
+        ConfigError: the root cannot be one, or carries a credential; the storage options are not
+            names and texts.
         MissingPartError: the root is in an object store, and ``raypipe[cloud]`` is not installed.
     """
 
@@ -60,7 +62,7 @@ class Lake(LakePins):
         self._root = normalize_root(_checked(root))
         if not is_local(self._root):
             require_obstore()
-        self._options = dict(storage_options) if storage_options else None
+        self._options = _checked_options(storage_options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Lake, (self._root, self._options))
@@ -173,6 +175,27 @@ class Lake(LakePins):
     def _repr_html_(self) -> str:
         rows = [(name, join(self._root, name)) for name in self.tables()]
         return html_table(("table", "where"), rows)
+
+
+def _checked_options(given: object) -> dict[str, str] | None:
+    """Storage options, if they are names and plain values; a message shows their kinds only."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        bad = type(given).__name__
+    else:
+        odd = [
+            n for n, v in given.items() if not isinstance(n, str) or not isinstance(v, str | int)
+        ]
+        if not odd:
+            return dict(given) or None
+        bad = f"{odd[0]!r}: {type(given[odd[0]]).__name__}"
+    raise ConfigError(
+        "storage_options map names to texts",
+        bad,
+        "Name them as deltalake does; what is not given is looked for in the environment.",
+        "storage_options",
+    )
 
 
 def _checked(root: object) -> str | os.PathLike[str]:

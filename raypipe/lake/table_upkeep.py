@@ -113,7 +113,8 @@ class TableUpkeep(TableBase):
         ``retention`` ago; the files of every version that is pinned (``Lake.pin``; registered
         models and trainings under way pin theirs), whoever removed them. The report tells for whom.
         A file that is in no commit stays for the retention, and an hour at least, since somebody
-        may be about to commit it: no write may take longer than that.
+        may be about to commit it: no write may take longer than that. Where the clock here is
+        minutes ahead of that of the place where the table lies, the latter counts.
 
         Which versions end is written down before the first file goes, so that nobody pins one of
         them meanwhile. Killed anywhere and called again, it goes on.

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import polars as pl
 
 from raypipe.core.uris import join
+from raypipe.lake.storage.keys import for_polars
 from raypipe.lake.storage.store import locate
 from raypipe.lake.write.encode import Place, write_file, write_frame
 
@@ -54,7 +55,7 @@ def tell_file(job: WriteJob, file: WrittenFile) -> WrittenFile:
         locate(job.folder, quote(file.path)),
         hive_partitioning=False,
         glob=False,
-        storage_options=dict(job.storage_options) if job.storage_options else None,
+        storage_options=for_polars(job.storage_options),
     )
     folder, _, name = file.path.rpartition("/")
     path = "/".join(filter(None, (folder, f"cdc-{name}")))

@@ -15,6 +15,7 @@ from raypipe.lake.change.ask import checked_where
 from raypipe.lake.change.edit import Edited, Filtered, checked_set, look
 from raypipe.lake.change.feed import tell_file
 from raypipe.lake.change.unit import Unit, View
+from raypipe.lake.log.change import SCHEMA_TRIES
 from raypipe.lake.log.commit import Committed, FilesMoved, SchemaMoved
 from raypipe.lake.quality.expect import Expectation
 from raypipe.lake.quality.keys import ForeignKeyRule, UniqueRule
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from raypipe.lake.write.fused import WriteJob
     from raypipe.lake.write.writer import Writer
 
-_SCHEMA_TRIES = 3
 _NONE = Source(())
 INSIDE = "overwrite(where=…)"
 
@@ -48,7 +48,7 @@ def edit(
 ) -> Commit:
     """Deletes the rows of a filter, or updates them, once."""
     check_writable(writer.root)
-    for _ in range(_SCHEMA_TRIES):
+    for _ in range(SCHEMA_TRIES):
         now = writer.now()
         if now.spec is None:
             raise writer.log.not_found()
@@ -137,7 +137,7 @@ def overwrite(lake: Lake, writer: Writer, data: object, ask: Ask, where: pl.Expr
     """Puts rows in the place of those of a filter, once."""
     check_writable(writer.root)
     source = resolve(data, lake.storage_options)
-    for _ in range(_SCHEMA_TRIES):
+    for _ in range(SCHEMA_TRIES):
         now = writer.now()
         if now.spec is None:
             raise writer.log.not_found()

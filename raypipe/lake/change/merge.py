@@ -19,6 +19,7 @@ from raypipe.lake.change.rewrite import RewriteJob, Rewritten, merge_file
 from raypipe.lake.change.source import GONE, Prepared, joining, prepare
 from raypipe.lake.change.unit import Unit, View
 from raypipe.lake.change.whole import judge_source, refuse_unjudged
+from raypipe.lake.log.change import SCHEMA_TRIES
 from raypipe.lake.log.commit import Committed, SchemaMoved
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.fused import part_name, write_rows
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from raypipe.lake.write.fused import WriteJob
     from raypipe.lake.write.writer import Writer
 
-_SCHEMA_TRIES = 3
 _LAST = 10_000_000
 """Numbers of new rows' files begin here: they are read after the rows that were there."""
 
@@ -47,7 +47,7 @@ def merge(lake: Lake, writer: Writer, data: object, ask: Ask, how: MergeAsk) -> 
     """Does what a merge asks for, once."""
     check_writable(writer.root)
     source = resolve(data, lake.storage_options)
-    for _ in range(_SCHEMA_TRIES):
+    for _ in range(SCHEMA_TRIES):
         now = writer.now()
         before = _applied(writer, ask) if now.spec is not None else None
         if before is not None:

@@ -175,11 +175,14 @@ def _refuse_nulls(rows: pl.DataFrame, ask: MergeAsk) -> None:
     for name, kind in wanted:
         count = rows[name].null_count()
         if count:
+            dead = rows.filter(pl.col(name).is_null() & pl.col(GONE)).height
+            live = f", or expect not_null({name!r}, on_fail='quarantine')"
+            told = f", {dead} of them tombstones, of which no expectation is asked" if dead else ""
             raise ExpectationError(
                 f"source rows of the merge have no value in {kind} column {name!r}",
-                f"{count} of {rows.height} rows",
-                "Nothing was committed. A null equals nothing: leave these rows out, or expect "
-                f"not_null({name!r}, on_fail='quarantine').",
+                f"{count} of {rows.height} rows{told}",
+                "Nothing was committed. A null equals nothing: leave these rows out"
+                f"{'' if dead else live}.",
                 name,
             )
 

@@ -110,6 +110,12 @@ class SchemaMoved(Exception):  # noqa: N818
     """The table's columns or rules are not those that the files were written for."""
 
 
+SCHEMA_TRIES = 30
+"""How often a call fits its rows to a table whose columns rivals change: each try reads the data
+again, and each rival's new column is one.
+"""
+
+
 class FilesMoved(Exception):  # noqa: N818
     """A file to be removed is gone, or rows came that the decision did not know.
 

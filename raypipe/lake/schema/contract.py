@@ -34,7 +34,8 @@ def check_declared(
         types: the types that these columns are stored in.
         spec: the table.
         table: how messages name it.
-        may_add: whether declared columns may join the table.
+        may_add: whether columns may join the table: declared ones may then be missing there, and
+            it may have others that joined since the schema was written down.
 
     Raises:
         SchemaError: it is another one; the message names the column and both.
@@ -49,7 +50,7 @@ def check_declared(
             here = _shown(types[name], column)
             raise _differs(name, table, here, _shown(there.dtype, there))
     for name, column in spec.columns.items():
-        if name not in declared:
+        if name not in declared and not (may_add and column.nullable):
             raise _differs(name, table, "no such column", _shown(column.dtype, column))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from raypipe.core.errors import CommitConflictError, VersionNotFoundError
+from raypipe.core.errors import CommitConflictError, LakeAccessError, VersionNotFoundError
 from raypipe.core.faults import fault_point
 from raypipe.core.times import utc_now
 from raypipe.lake.storage.store import open_store
@@ -19,7 +20,7 @@ from raypipe.lake.upkeep.log_files import (
     parse_commit,
     read_commits,
 )
-from raypipe.lake.upkeep.pin_state import VACUUMED, PinEvent, PinState, merge_ranges
+from raypipe.lake.upkeep.pin_state import CLOCKS, VACUUMED, PinEvent, PinState, merge_ranges
 from raypipe.lake.upkeep.report import VacuumReport
 from raypipe.lake.upkeep.vacuum_plan import Found, VacuumPlan, plan_log, plan_vacuum
 
@@ -49,7 +50,7 @@ def vacuum(log: TableLog, book: PinBook, *, given: timedelta | None, dry_run: bo
         state, revision = book.read()
         with log.newest() as table:
             kept_for = retention(given, log.spec(table).properties, KEPT_FILES)
-        plan, version = _plan(log, state, kept_for)
+        plan, version = _plan(log, state, kept_for, _now(log, dry_run=dry_run))
         report = VacuumReport(
             log.name,
             version,
@@ -85,7 +86,8 @@ def clean_log(log: TableLog, book: PinBook, *, given: timedelta | None, dry_run:
         if not names.checkpoints:
             return 0
         store = open_store(log.uri, log.options)
-        cutoff = _ms(kept_for)
+        now = _now(log, dry_run=dry_run)
+        cutoff = _ms(now - kept_for)
         times: dict[int, int | None] = {}
         for version in names.commits:  # ascending: from the first one that stays, all stay
             times[version] = parse_commit(version, store.get(commit_path(version))).at_ms
@@ -93,7 +95,7 @@ def clean_log(log: TableLog, book: PinBook, *, given: timedelta | None, dry_run:
             if at is None or at >= cutoff:
                 break
         times.setdefault(newest, None)
-        pinned = {pin.version for pin in state.alive(utc_now(), log.name)}
+        pinned = {pin.version for pin in state.alive(now, log.name)}
         versions = set(plan_log(names.versions, times, names.checkpoints, pinned, cutoff))
         # Oldest first: killed in between, what is left is the log of a table cleaned a little less.
         paths = [commit_path(version) for version in names.commits if version in versions]
@@ -110,14 +112,38 @@ def clean_log(log: TableLog, book: PinBook, *, given: timedelta | None, dry_run:
     raise _overtaken(log)
 
 
-def _plan(log: TableLog, state: PinState, kept_for: timedelta) -> tuple[VacuumPlan, int]:
+def _now(log: TableLog, *, dry_run: bool) -> datetime:
+    """The time to count back from: that of this machine, or of the place where the files lie if
+    that is earlier by more than clocks may differ.
+
+    Ages are counted from the times of files and commits. A clock that is a year ahead would make
+    all of them old, also the file that somebody is about to commit.
+    """
+    here, store, probe = utc_now(), open_store(log.uri, log.options), f".{uuid.uuid4().hex}.tmp"
+    try:
+        store.put(probe, b"")
+        there = min((found.modified for found in store.entries(probe)), default=here)
+        store.delete([probe])
+    except LakeAccessError:
+        if not dry_run:
+            raise
+        return here
+    if here - there <= CLOCKS:
+        return here
+    logger.warning("the clock here is %s ahead of that of %s", here - there, log.uri)
+    return there
+
+
+def _plan(
+    log: TableLog, state: PinState, kept_for: timedelta, now: datetime
+) -> tuple[VacuumPlan, int]:
     found = _found(log)
     commits = read_commits(log)
     with log.newest() as table:
         active, version = active_paths(table), int(table.version())
     pinned: dict[Pin, frozenset[str]] = {}
     by_version: dict[int, frozenset[str]] = {}
-    for pin in state.alive(utc_now(), log.name):
+    for pin in state.alive(now, log.name):
         try:
             if pin.version not in by_version:
                 by_version[pin.version] = active_paths(log.open(pin.version))
@@ -133,8 +159,8 @@ def _plan(log: TableLog, state: PinState, kept_for: timedelta) -> tuple[VacuumPl
         active=active,
         commits=commits,
         pinned=pinned,
-        cutoff_ms=_ms(kept_for),
-        orphan_cutoff_ms=_ms(max(kept_for, UNCOMMITTED)),
+        cutoff_ms=_ms(now - kept_for),
+        orphan_cutoff_ms=_ms(now - max(kept_for, UNCOMMITTED)),
     )
     return plan, version
 
@@ -154,8 +180,8 @@ def _delete(log: TableLog, paths: Sequence[str]) -> None:
         fault_point("upkeep:vacuum-mid")
 
 
-def _ms(ago: timedelta) -> int:
-    return int((utc_now() - ago).replace(tzinfo=UTC).timestamp() * 1000)
+def _ms(when: datetime) -> int:
+    return int(when.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _found(log: TableLog) -> list[Found]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from raypipe.core.errors import SchemaError
+from raypipe.lake.write.quick_csv import quick_csv
 from raypipe.lake.write.where import (
     BOM,
     as_table_frame,
@@ -49,9 +51,14 @@ def read_csv(path: Where, data: bytes, texts: list[str]) -> pl.DataFrame:
     header = _csv_header(path, data)
     if header is None:
         return pl.DataFrame()
-    # A quote in the wrong place would swallow rows without a word.
-    if b'"' in data:
-        _refuse_bad_quotes(path, data)
+    plain = memoryview(data)[len(BOM) if data.startswith(BOM) else 0 :]
+    quoted = b'"' in data
+    if not quoted or plainly_quoted(plain):
+        quick = quick_csv(data, header, texts, quoted, partial(_parse_csv, path))
+        if quick is not None:
+            return quick
+    else:  # a quote in the wrong place would swallow rows without a word
+        _refuse_bad_quotes(path, plain)
     table = _parse_csv(path, data, texts)
     clocks = [field.name for field in table.schema if pa.types.is_time(field.type)]
     if clocks:  # a table has no time of day: it stays the text it was
@@ -122,10 +129,7 @@ def plainly_quoted(data: memoryview) -> bool:
     return bool(_ENDS[text[opens - 1]].all() and _ENDS[text[closes + 1]].all())
 
 
-def _refuse_bad_quotes(path: Where, data: bytes) -> None:
-    plain = memoryview(data)[len(BOM) if data.startswith(BOM) else 0 :]
-    if plainly_quoted(plain):
-        return
+def _refuse_bad_quotes(path: Where, plain: memoryview) -> None:
     found = QUOTED_WELL.match(plain)
     end = found.end() if found else 0
     if end == len(plain):

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from raypipe.lake.write.quick_json import quick_json
 from raypipe.lake.write.where import as_table_frame, bad_utf8_line, first_line, malformed
 
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ def read_json(path: Where, data: bytes, texts: list[str]) -> pl.DataFrame:
     bad = bad_utf8_line(data)
     if bad is not None:
         raise malformed(path, bad, "it is not UTF-8")
+    quick = quick_json(data, texts, _with_texts)
+    if quick is not None:
+        return quick
     _refuse_deep_json(path, data)
     try:
-        return as_table_frame(_with_texts(data, texts))
+        return as_table_frame(_with_texts(data, texts)[0])
     except (
         pa.ArrowException,
         UnicodeDecodeError,
@@ -48,8 +52,12 @@ def read_json(path: Where, data: bytes, texts: list[str]) -> pl.DataFrame:
         raise malformed(path, line, reason or first_line(error)) from error
 
 
-def _with_texts(data: bytes, texts: list[str]) -> pa.Table:
-    """The parser takes text that looks like a time for a time unless it is told of the column."""
+def _with_texts(data: bytes, texts: list[str]) -> tuple[pa.Table, bool]:
+    """The parser takes text that looks like a time for a time unless it is told of the column.
+
+    Returns:
+        The rows; and whether it could be told of all of the columns before it began.
+    """
     from pyarrow import json as pj
 
     if texts:
@@ -61,14 +69,14 @@ def _with_texts(data: bytes, texts: list[str]) -> pa.Table:
             table = None  # what is no text is judged by its own type
         # A key that no line has must stay missing, and this does not tell it from nulls.
         if table is not None and all(table[n].null_count < table.num_rows for n in texts):
-            return table
+            return table, True
     table = pj.read_json(pa.BufferReader(data))
     kinds = {field.name: field.type for field in table.schema}
     moved = [n for n in texts if n in kinds and pa.types.is_timestamp(kinds[n])]
     if not moved:
-        return table
+        return table, False
     options = pj.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in moved]))
-    return pj.read_json(pa.BufferReader(data), parse_options=options)
+    return pj.read_json(pa.BufferReader(data), parse_options=options), False
 
 
 def plainly_shallow(data: bytes) -> bool:

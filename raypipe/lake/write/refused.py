@@ -9,6 +9,7 @@ import polars as pl
 
 from raypipe.core.errors import SchemaError
 from raypipe.expressions import encode
+from raypipe.lake.log.change import SCHEMA_TRIES
 from raypipe.lake.log.commit import Change, ReadSet, SchemaMoved, commit
 from raypipe.lake.options import TableOptions
 from raypipe.lake.schema.contract import ROW, evolved
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from raypipe.lake.schema.spec import TableSpec
     from raypipe.lake.write.fused import WriteJob
     from raypipe.lake.write.whole import Whole
-
-_TRIES = 5  # of as many rivals that bring new columns to the quarantine table at once
-
 
 _FEED = ("_change_type", "_commit_version", "_commit_timestamp")
 
@@ -94,7 +92,7 @@ def commit_refused(quarantine: TableLog, job: WriteJob, **change: Any) -> None:
     Raises:
         SchemaError: the table of this name was made for something else.
     """
-    for _ in range(_TRIES):
+    for _ in range(SCHEMA_TRIES):
         now, joined = quarantine_specs(quarantine, job)
         evolve = joined if now else None
         try:

@@ -8,7 +8,6 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from raypipe.core.errors import (
     ConfigError,
@@ -17,6 +16,7 @@ from raypipe.core.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from raypipe.core.uris import refuse_credentials
 from raypipe.lake.storage.store import open_store
 from raypipe.lake.write.readers import file_types, format_of, read_file
 from raypipe.lake.write.sample import BYTES, sample_types
@@ -150,6 +150,7 @@ def find(path: str, options: Mapping[str, str] | None) -> list[RemotePart]:
 
 
 def _split(path: str) -> tuple[str, str]:
+    refuse_credentials(path, "a source", "data")
     scheme, _, rest = path.partition("://")
     if scheme not in _SCHEMES:
         raise ConfigError(
@@ -159,14 +160,6 @@ def _split(path: str) -> tuple[str, str]:
             "data",
         )
     bucket, _, key = rest.partition("/")
-    parts = urlsplit(f"{scheme}://{bucket}")
-    if parts.password or (parts.username and scheme not in ("abfs", "abfss")):
-        raise ConfigError(
-            "the URI of a source carries a credential",
-            "user information before the host",
-            "Pass credentials in storage_options or in the environment.",
-            "data",
-        )
     if not bucket or not key.strip("/"):
         raise SourceNotFoundError(
             "a bucket is not a source", path, "Name a file in it, or a glob.", "data"

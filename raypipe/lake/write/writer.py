@@ -18,6 +18,7 @@ from raypipe.core.errors import (
     SchemaError,
 )
 from raypipe.core.faults import fault_point
+from raypipe.lake.log.change import SCHEMA_TRIES
 from raypipe.lake.log.commit import (
     Change,
     Committed,
@@ -74,7 +75,6 @@ if TYPE_CHECKING:
 
 QUARANTINE = "__quarantine"
 _SOURCES_NOTED = 100
-_SCHEMA_TRIES = 3
 _RIVALS = 60
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Writer:
             raise version_conflict(self.log, ask.if_version, now.version)
         source = resolve(data, self.log.options)
         ask = replace(ask, run_on=place_of(source, ask.run_on))  # decided, and said, once
-        for _ in range(_SCHEMA_TRIES):
+        for _ in range(SCHEMA_TRIES):
             job, results = self._begun(ask, source, now)
             try:
                 if results is None:

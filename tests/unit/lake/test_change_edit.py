@@ -217,3 +217,15 @@ def test_an_update_cannot_double_a_key(table: Table) -> None:
     assert strict.update(pl.col("k") == 2, {"v": "new"}).updated == 1
     warned = Lake(table._lake.root).table("t", expect=[expect.unique("k", on_fail="warn")])
     assert warned.update(pl.col("k") == 2, {"k": 1}).updated == 1
+
+
+def test_new_files_are_told_to_the_feed_with_the_options_that_polars_knows(
+    lake_root: str,
+) -> None:
+    keys = {"max_retries": "3", "retry_timeout": "5s"}  # as deltalake spells them
+    feed = {"delta.enableChangeDataFeed": True}
+    table = Lake(lake_root, keys).table("t", properties=feed)
+    table.append(pl.DataFrame({"a": [1, 2]}))
+    table.overwrite(pl.DataFrame({"a": [2]}), where=pl.col("a") == 2)
+    told = table.changes(1).frame().select("a", "_change_type").rows()
+    assert sorted(told) == [(2, "delete"), (2, "insert")]

@@ -116,6 +116,19 @@ def test_a_tombstone_is_asked_for_its_key_alone(lake_root: str) -> None:
     assert (done.deleted, done.inserted) == (1, 1)
 
 
+def test_a_tombstone_needs_a_key_whatever_is_expected(lake_root: str) -> None:
+    rule = expect.not_null("k", on_fail="quarantine")
+    table = Lake(lake_root).table("t", expect=rule)
+    table.append(frame([1]))
+    bad = pl.DataFrame(
+        {"k": pl.Series([None, None], dtype=pl.Int64), "v": ["x", "d"], "seq": [1, 1]}
+    )
+    with pytest.raises(ExpectationError, match="1 of them tombstones") as caught:
+        table.merge(bad, on="k", delete_when=pl.col("v") == "d")
+    assert "or expect" not in str(caught.value)
+    assert table.merge(bad[:1], on="k").quarantined == 1
+
+
 def test_chosen_columns_are_updated(table: Table) -> None:
     source = frame([2, 50], "new", 7)
     table.merge(source, on="k", update=["seq"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -77,6 +78,38 @@ def test_a_declared_schema_is_that_of_the_table(lake_root: str) -> None:
         with pytest.raises(SchemaError, match="declared schema is not that"):
             lake.table("t", schema=schema).append(frame)
     lake.table("t", schema={"a": pl.Int64, "b": pl.String}).append(frame)
+
+
+def test_a_declared_schema_holds_when_columns_joined_since(lake_root: str) -> None:
+    lake = Lake(lake_root)
+    declared = {"a": rp.Column(pl.Int64, nullable=False)}
+    table = lake.table("t", schema=declared, evolve="add")
+    table.append(pl.DataFrame({"a": [1], "b": ["x"]}))
+    table.append(pl.DataFrame({"a": [2], "b": ["y"], "c": [1.5]}))  # the same program again
+    table.append(pl.DataFrame({"a": [3]}))
+    table.merge(pl.DataFrame({"a": [1], "b": ["z"], "c": [0.5]}), "a")
+    assert sorted(table.at().frame().rows()) == [(1, "z", 0.5), (2, "y", 1.5), (3, None, None)]
+    for evolve in ("fail", "quarantine"):
+        with pytest.raises(SchemaError, match="declared schema is not that"):
+            lake.table("t", schema=declared, evolve=evolve).append(pl.DataFrame({"a": [4]}))
+
+
+def test_as_many_rivals_as_columns_that_join(lake_root: str) -> None:
+    rule = expect.between("a", 0, 99, on_fail="quarantine")
+
+    def write(number: int) -> None:
+        data = pl.DataFrame({"a": [number, 100], f"c{number}": [number, 100]})
+        table = Lake(lake_root).table("t", evolve="add", expect=[rule])
+        table.append(data, batch_id=f"b{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    now = Lake(lake_root).table("t")
+    rows = now.at().frame()
+    assert sorted(rows["a"]) == list(range(8))
+    for number in range(8):
+        assert rows.filter(pl.col(f"c{number}").is_not_null())["a"].to_list() == [number]
+    assert now.quarantine().at().count() == 8
 
 
 def test_columns_join_in_the_commit_that_brings_them(lake_root: str, tmp_path: Path) -> None:

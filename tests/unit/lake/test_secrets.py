@@ -11,7 +11,8 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from raypipe.core.errors import LakeAccessError
+from raypipe.core.errors import ConfigError, LakeAccessError
+from raypipe.core.uris import refuse_credentials
 from raypipe.lake import Lake, expect
 from raypipe.lake.write.ask import Ask
 from tests.object_stores import Place
@@ -76,6 +77,43 @@ def test_no_message_about_a_wrong_key_shows_it(root: str, keys: dict[str, str]) 
         assert SECRET not in str(caught.value)
         assert SECRET not in repr(caught.value)
         assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"s3://user:{SECRET}@bucket/a.csv",
+        f"http://user:{SECRET}@host/a.csv",
+        f"az://box/a.csv?sv=2024-11-04&sig={SECRET}",
+        f"abfss://box@a.dfs.core.windows.net/a.csv?sig={SECRET}",
+        f"abfss://box:{SECRET}@a.dfs.core.windows.net/a.csv",
+        f"s3://bucket/*.csv?X-Amz-Credential={SECRET}",
+        f"gs://bucket/a.csv?X-Goog-Signature={SECRET}",
+    ],
+)
+def test_a_uri_that_carries_a_key_is_refused_unseen(lake_root: str, uri: str) -> None:
+    """A commit notes where its rows came from, and a lake shows its root."""
+    acts: list[Callable[[], object]] = [
+        lambda: Lake(lake_root).table("t").append(uri),
+        lambda: Lake(lake_root).table("t").check(uri),
+        lambda: Lake(uri),
+    ]
+    for act in acts:
+        with pytest.raises(ConfigError, match="carries a credential") as caught:
+            act()
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_marks_of_a_glob_are_no_query() -> None:
+    for uri in ("s3://bucket/p?=1/a?.csv", "az://box/day?.csv", "abfss://box@a.dfs.x.net/a?b=c"):
+        refuse_credentials(uri, "a source", "data")
+
+
+@pytest.mark.parametrize("keys", [SECRET, [("key", SECRET)], {"key": {"inner": SECRET}}])
+def test_storage_options_of_another_kind_are_refused_unseen(lake_root: str, keys: object) -> None:
+    with pytest.raises(ConfigError, match="storage_options") as caught:
+        Lake(lake_root, keys)  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
 
 
 def test_no_message_of_a_read_shows_a_signature(lake_root: str) -> None:

@@ -133,6 +133,25 @@ def test_orphans_go_when_they_are_old_and_only_then(lake_root: str) -> None:
     assert not (Path(lake_root) / "pins").exists()  # no version ended: nothing to tell
 
 
+def test_a_clock_that_is_ahead_makes_no_file_old(
+    lake_root: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from raypipe.lake.upkeep import vacuum
+
+    lake = rewritten(lake_root)
+    soon = Path(lake.table("t").uri, "part-soon-in-a-commit.parquet")
+    soon.write_bytes(b"rows")
+    lake.pin(("t", 1), "holder", until=utc_now() + timedelta(days=1))
+    monkeypatch.setattr(vacuum, "utc_now", lambda: utc_now() + timedelta(days=365))
+    before = sorted(Path(lake.table("t").uri).rglob("*"))
+    assert lake.table("t").vacuum(log=True).files == ()
+    assert sorted(Path(lake.table("t").uri).rglob("*")) == before
+    assert soon.exists()
+    report = lake.table("t").vacuum(retention=NOW)
+    assert [(kept.holder, kept.version) for kept in report.kept] == [("holder", 1)]
+    assert "ahead of that of" in caplog.text
+
+
 def test_a_pin_that_comes_meanwhile_is_seen(
     lake_root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
