@@ -92,11 +92,12 @@ class Impute(Transform):
         if self.strategy == "constant":
             if state is not None or self.value is None:
                 raise tampered(self.kind, "a constant has a state or no value", self.column)
-            state = self.value
+            state = [self.value] if isinstance(self.value, str) else self.value
         if schema[self.column] == pl.String:
-            if not isinstance(state, str) or len(state) > _MAX_TEXT:
+            (found,) = state if isinstance(state, list) and len(state) == 1 else (None,)
+            if not isinstance(found, str) or len(found) > _MAX_TEXT:
                 raise tampered(self.kind, "its value is not a text, or too long", self.column)
-            return _ImputedText(outputs, state)
+            return _ImputedText(outputs, found)
         if not is_number(state) or not math.isfinite(state):
             raise tampered(self.kind, "its value is not a finite number", self.column)
         return _Imputed(outputs, float(state))
@@ -180,7 +181,8 @@ class _Mode:
         if not self.counts:
             raise nothing(Impute.kind, self.column, _OTHERWISE)
         most = max(self.counts.values())
-        return min(value for value, rows in self.counts.items() if rows == most)
+        mode = min(value for value, rows in self.counts.items() if rows == most)
+        return [mode] if isinstance(mode, str) else mode
 
 
 @dataclass(frozen=True, slots=True)
