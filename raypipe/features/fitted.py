@@ -222,6 +222,9 @@ class FittedRecipe:
             raise tampered("fitted recipe", "it names columns that nothing reads", "types")
         if not isinstance(states, list) or len(states) != len(plan.steps):
             raise tampered("fitted recipe", "not a state for each transform", "states")
+        needed = {*plan.live, *plan.label_live}
+        if any(one is not None for n, one in enumerate(states) if n not in needed):
+            raise tampered("fitted recipe", "a transform that nothing needs has a state", "states")
         nullable, rows = found["nullable"], found["rows"]
         if not isinstance(nullable, list) or not all(name in plan.inputs for name in nullable):
             raise tampered("fitted recipe", "nullable names what is no input", "nullable")

@@ -85,6 +85,8 @@ class _Builder:
     def add(self, transform: Transform) -> None:
         number = len(self.steps)
         source = {name: self.read(name, transform.kind) for name in transform.reads}
+        if transform.drops:
+            _check_dropped(transform, [n for n, at in source.items() if self.maker[at] is None])
         schema = {name: self.dtypes[place] for name, place in source.items()}
         outputs = transform.outputs(schema)
         for name in outputs:
@@ -167,8 +169,10 @@ def _features(builder: _Builder, label: int | None) -> tuple[tuple[int, str | No
             read_by = readers.get(place, [])
             if step.transform.gives == "loose" and (read_by or place == label):
                 continue
-            if any(name in reader.target for reader in read_by):
-                continue  # a later transform gives the same feature anew
+            if any(name in reader.target or reader.transform.drops for reader in read_by):
+                continue  # a later transform gives the same feature anew, or takes it away
+            if read_by and not _is_number(builder.dtypes[place]):
+                continue  # a text that a later transform reads could be no feature itself
             _check_number(name, builder.dtypes[place])
             found.append((step.number, name))
     if not found:
@@ -178,8 +182,23 @@ def _features(builder: _Builder, label: int | None) -> tuple[tuple[int, str | No
     return tuple(found)
 
 
+def _check_dropped(transform: Transform, raw: Sequence[str]) -> None:
+    if raw:
+        raise RecipeError(
+            f"{transform.kind}: no earlier transform gives the column {raw[0]!r}",
+            None,
+            "A raw column that no transform gives is no feature. What the fit names, such as the "
+            "features of one_hot, cannot be taken away.",
+            raw[0],
+        )
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() or dtype == pl.Boolean
+
+
 def _check_number(name: str, dtype: pl.DataType) -> None:
-    if not (dtype.is_numeric() or dtype == pl.Boolean):
+    if not _is_number(dtype):
         raise RecipeError(
             f"the feature {name!r} is not a number",
             str(dtype),
@@ -213,7 +232,7 @@ def _check_label(
                 name,
             )
     dtype = builder.dtypes[place]
-    if not (dtype.is_numeric() or dtype == pl.Boolean):
+    if not _is_number(dtype):
         raise RecipeError(
             f"the label {name!r} is not a number or a boolean",
             str(dtype),

@@ -65,6 +65,8 @@ class Transform(ABC):
     needs_label: ClassVar[bool] = False
     # Whether it is there to give a missing value a meaning, so that nulls are to be expected.
     mends_null: ClassVar[bool] = False
+    # Whether the columns that it reads cease to be features.
+    drops: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.features.sums import ExactSum
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
@@ -26,26 +26,34 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
+from raypipe.features.transforms.numbers import Floats, as_floats, finite, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Strategy = Literal["mean", "median", "constant"]
-_STRATEGIES = ("mean", "median", "constant")
+Strategy = Literal["mean", "median", "mode", "constant"]
+_STRATEGIES = ("mean", "median", "mode", "constant")
+_MAX_TEXT = 10_000
+_OTHERWISE = 'Use strategy="constant" with a value, or leave the column out.'
 
 
 @dataclass(frozen=True, slots=True)
 class Impute(Transform):
-    """A numeric column in which null and NaN are replaced by one number.
+    """A column in which what is missing is replaced by one value.
 
-    Mean and median are of the finite values of the fit; infinities are left out of them and stay
-    as they are. With ``indicator``, ``<column>_missing`` is 1 where a value was replaced, else 0.
-    Later transforms that read the column read it imputed.
+    Of a number or a boolean, null and NaN are replaced, and the column is given as floats. Mean,
+    median and mode are of the finite values of the fit; infinities are left out of them and stay
+    as they are. Of a string, null is replaced, by its mode or a constant; an empty string is a
+    value like others. The mode is the most frequent value, of those as frequent the smallest; to
+    find it the fit keeps a count for each distinct value.
+
+    With ``indicator``, ``<column>_missing`` is 1 where a value was replaced, else 0. Later
+    transforms that read the column read it imputed.
     """
 
     column: str
     strategy: Strategy
-    value: float | None
+    value: float | str | None
     indicator: bool
     kind: ClassVar[str] = "impute"
     mends_null: ClassVar[bool] = True
@@ -56,28 +64,43 @@ class Impute(Transform):
         return (self.column,)
 
     def outputs(self, schema: Schema) -> dict[str, pl.DataType]:
-        """The column as floats, and the indicator."""
+        """The column as floats or as text, and the indicator."""
         dtype = schema[self.column]
-        fine = dtype.is_numeric() or dtype == pl.Boolean
-        check_type(self.kind, self.column, dtype, fine, "a number or a boolean")
-        names = [self.column, f"{self.column}_missing"] if self.indicator else [self.column]
-        return dict.fromkeys(names, pl.Float64())
+        text = dtype == pl.String
+        fine = dtype.is_numeric() or dtype == pl.Boolean or text
+        check_type(self.kind, self.column, dtype, fine, "a number, a boolean or a string")
+        if self.strategy == "constant":
+            want = "a number or a boolean" if isinstance(self.value, float) else "a string"
+            told = f"impute with the constant {repr(self.value)[:50]}"
+            check_type(told, self.column, dtype, isinstance(self.value, str) == text, want)
+        elif self.strategy != "mode":
+            check_type(f"impute ({self.strategy})", self.column, dtype, not text, "a number")
+        made: dict[str, pl.DataType] = {self.column: dtype if text else pl.Float64()}
+        return {**made, f"{self.column}_missing": pl.Float64()} if self.indicator else made
 
     def state(self, schema: Schema) -> State | None:
-        """Sums for a mean, values with counts for a median, nothing for a constant."""
+        """An exact sum, the values, counts of the values, or nothing for a constant."""
         if self.strategy == "constant":
             return None
+        if self.strategy == "mode":
+            return _Mode(self.column)
         return _Mean(self.column) if self.strategy == "mean" else _Median(self.column)
 
     def fitted(self, state: Json, schema: Schema) -> Fitted:
-        """With the number that stands for missing ones."""
+        """With the value that stands for missing ones."""
+        outputs = tuple(self.outputs(schema))
         if self.strategy == "constant":
             if state is not None or self.value is None:
                 raise tampered(self.kind, "a constant has a state or no value", self.column)
-            return _Imputed(tuple(self.outputs(schema)), float(self.value))
+            state = [self.value] if isinstance(self.value, str) else self.value
+        if schema[self.column] == pl.String:
+            (found,) = state if isinstance(state, list) and len(state) == 1 else (None,)
+            if not isinstance(found, str) or len(found) > _MAX_TEXT:
+                raise tampered(self.kind, "its value is not a text, or too long", self.column)
+            return _ImputedText(outputs, found)
         if not is_number(state) or not math.isfinite(state):
             raise tampered(self.kind, "its value is not a finite number", self.column)
-        return _Imputed(tuple(self.outputs(schema)), float(state))
+        return _Imputed(outputs, float(state))
 
     def to_json(self) -> dict[str, Json]:
         """The settings."""
@@ -99,50 +122,31 @@ class Impute(Transform):
         return cls(column, data["strategy"], value, data["indicator"])
 
 
-def _floats(frame: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    values = frame[column].drop_nulls().cast(pl.Float64).to_numpy()
-    return np.asarray(values[np.isfinite(values)], np.float64)
-
-
-def _nothing(column: str) -> RecipeError:
-    return RecipeError(
-        f"impute has no value of {column!r} to learn from",
-        "nulls alone",
-        'Use strategy="constant" with a value, or leave the column out.',
-        column,
-    )
-
-
 @dataclass(slots=True)
 class _Mean:
     column: str
-    count: int = 0
-    # One exactly rounded sum for each part: adding them up exactly, too, makes the mean the same
-    # whatever the order of the parts.
-    sums: list[float] = field(default_factory=list)
+    # Exact, so that the mean is the same whatever the order of the parts.
+    total: ExactSum = field(default_factory=ExactSum)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        values = _floats(frame, self.column)
-        self.count += len(values)
-        self.sums.append(math.fsum(values.tolist()))
+        self.total.update(finite(frame, self.column))
 
     def merge(self, other: _Mean) -> None:
-        self.count += other.count
-        self.sums += other.sums
+        self.total.merge(other.total)
 
     def finish(self) -> Json:
-        if not self.count:
-            raise _nothing(self.column)
-        return math.fsum(self.sums) / self.count
+        if not self.total.count:
+            raise nothing(Impute.kind, self.column, _OTHERWISE)
+        return self.total.mean()
 
 
 @dataclass(slots=True)
 class _Median:
     column: str
-    chunks: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    chunks: list[Floats] = field(default_factory=list)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        self.chunks.append(_floats(frame, self.column))
+        self.chunks.append(finite(frame, self.column))
 
     def merge(self, other: _Median) -> None:
         self.chunks += other.chunks
@@ -150,11 +154,35 @@ class _Median:
     def finish(self) -> Json:
         values = np.concatenate([*self.chunks, np.empty(0)])
         if not len(values):
-            raise _nothing(self.column)
+            raise nothing(Impute.kind, self.column, _OTHERWISE)
         low, high = (len(values) - 1) // 2, len(values) // 2
         values.partition([low, high])
         # Halves first: the sum of two large values would overflow.
         return float(values[low]) if low == high else float(values[low] / 2 + values[high] / 2)
+
+
+@dataclass(slots=True)
+class _Mode:
+    column: str
+    counts: dict[Any, int] = field(default_factory=dict)
+
+    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
+        column = frame[self.column].drop_nulls()
+        values = column if column.dtype == pl.String else pl.Series(finite(frame, self.column))
+        told = values.alias("value").value_counts(name="rows")
+        for value, rows in zip(told["value"].to_list(), told["rows"].to_list(), strict=True):
+            self.counts[value] = self.counts.get(value, 0) + rows
+
+    def merge(self, other: _Mode) -> None:
+        for value, rows in other.counts.items():
+            self.counts[value] = self.counts.get(value, 0) + rows
+
+    def finish(self) -> Json:
+        if not self.counts:
+            raise nothing(Impute.kind, self.column, _OTHERWISE)
+        most = max(self.counts.values())
+        mode = min(value for value, rows in self.counts.items() if rows == most)
+        return [mode] if isinstance(mode, str) else mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +190,7 @@ class _Imputed(Fitted):
     value: float
 
     def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
-        column = pl.col(slot(source[self.outputs[0]])).cast(pl.Float64)
+        column = as_floats(source[self.outputs[0]])
         there = column.is_not_nan().fill_null(False)
         made = [
             pl.when(there).then(column).otherwise(self.value).alias(slot(target[self.outputs[0]]))
@@ -191,7 +219,32 @@ class _Imputed(Fitted):
         return flagged
 
 
-def _checked(strategy: Any, value: Any) -> float | None:
+@dataclass(frozen=True, slots=True)
+class _ImputedText(Fitted):
+    value: str
+
+    def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
+        column = pl.col(slot(source[self.outputs[0]]))
+        made = [column.fill_null(pl.lit(self.value)).alias(slot(target[self.outputs[0]]))]
+        if len(self.outputs) > 1:
+            missing = column.is_null().cast(pl.Float64)
+            made.append(missing.alias(slot(target[self.outputs[1]])))
+        return frame.with_columns(made)
+
+    def row(self, source: Slots, target: Slots) -> RowStep:
+        have, value = source[self.outputs[0]], self.value
+        place, *flags = (target[name] for name in self.outputs)
+
+        def step(slots: list[Any]) -> None:
+            found = slots[have]
+            slots[place] = value if found is None else found
+            for flag in flags:
+                slots[flag] = 1.0 if found is None else 0.0
+
+        return step
+
+
+def _checked(strategy: Any, value: Any) -> float | str | None:
     if strategy not in _STRATEGIES:
         raise RecipeError(
             "impute does not know this strategy",
@@ -206,23 +259,30 @@ def _checked(strategy: Any, value: Any) -> float | None:
             None,
             "value",
         )
-    if value is not None and not (is_number(value) and math.isfinite(value)):
-        raise RecipeError("impute needs a finite number", repr(value)[:100], None, "value")
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
+        return value
+    if not is_number(value) or not math.isfinite(value):
+        raise RecipeError(
+            "impute needs a finite number or a text", repr(value)[:100], None, "value"
+        )
+    return float(value)
 
 
 def impute(
     *columns: str,
     strategy: Strategy = "median",
-    value: float | None = None,
+    value: float | str | None = None,
     indicator: bool = False,
 ) -> tuple[Impute, ...]:
-    """Numeric columns as features, null and NaN replaced by one number.
+    """Columns as features, what is missing replaced by one value: null, and NaN of a number.
 
     Args:
-        *columns: numbers or booleans.
-        strategy: "mean" or "median" of the finite values of the fit, or "constant".
-        value: the constant.
+        *columns: numbers or booleans, given as floats; or strings, for later transforms.
+        strategy: "mean" or "median" of the finite values of the fit, "mode" (the most frequent
+            value, of those the smallest; also of strings), or "constant".
+        value: the constant: a number, or a text for strings.
         indicator: also give ``<column>_missing``, 1 where a value was replaced.
 
     Raises:
