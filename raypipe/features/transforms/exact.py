@@ -31,7 +31,7 @@ def digits(values: Floats) -> dict[int, Ints]:
 def squares(values: Floats) -> dict[int, Ints]:
     """The exact squares of finite values as digits."""
     size, low, high, _ = _halves(values)
-    found = []
+    found: list[tuple[Ints, Ints, Ints | None]] = []
     for product, shift in ((low * low, 0), (2 * low * high, 27), (high * high, 54)):
         exponent = 2 * size + shift
         found += [(product & _HALF, exponent, None), (product >> np.int64(27), exponent + 27, None)]

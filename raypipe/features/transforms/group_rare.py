@@ -95,7 +95,8 @@ class GroupRare(Transform):
     def from_json(cls, data: Mapping[str, Json]) -> Self:
         """The transform again."""
         check_keys(data, {"column", "min_count", "max_categories", "other"}, cls.kind)
-        return _made(data["column"], data["min_count"], data["max_categories"], data["other"], cls)
+        _check(data["column"], data["min_count"], data["max_categories"], data["other"])
+        return cls(data["column"], data["min_count"], data["max_categories"], data["other"])
 
 
 class _Kept(Counts):
@@ -133,10 +134,8 @@ class _Grouped(Fitted):
         return step
 
 
-def _made(
-    column: Any, min_count: Any, most: Any, other: Any, cls: type[GroupRare] = GroupRare
-) -> Any:
-    kind = cls.kind
+def _check(column: Any, min_count: Any, most: Any, other: Any) -> None:
+    kind = GroupRare.kind
     check_text(column, kind, "column")
     check_whole(min_count, kind, "min_count", 1)
     check_whole(most, kind, "max_categories", 1, MAX_KEYS)
@@ -144,7 +143,6 @@ def _made(
         check_text(other, kind, "other")
     else:
         check_whole(other, kind, "other", -(2**63), 2**63 - 1)
-    return cls(column, min_count, most, other)
 
 
 def group_rare(
@@ -175,4 +173,6 @@ def group_rare(
             "Set min_count or max_categories.",
             "min_count",
         )
-    return tuple(_made(column, min_count, max_categories, other) for column in columns)
+    for column in columns:
+        _check(column, min_count, max_categories, other)
+    return tuple(GroupRare(column, min_count, max_categories, other) for column in columns)

@@ -65,7 +65,8 @@ def row_hash(part: int, first_row: int, rows: int) -> _Wide:
 
 
 def _next(crc: _UInts, byte: npt.NDArray[np.uint8]) -> _UInts:
-    return _CRC[(crc ^ byte) & np.uint32(0xFF)] ^ (crc >> np.uint32(8))
+    found: _UInts = _CRC[(crc ^ byte) & np.uint32(0xFF)] ^ (crc >> np.uint32(8))
+    return found
 
 
 def _crc_table() -> _UInts:
