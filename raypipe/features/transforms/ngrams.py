@@ -97,7 +97,9 @@ class _Hashed(Fitted):
             lambda texts: self._counts(texts, names),
             return_dtype=pl.Struct(dict.fromkeys(names, pl.Int64())),
         )
-        return frame.with_columns(made.struct.unnest())
+        # First as one column: each field of an expression would compute the whole anew.
+        whole = f"{names[0]} to {names[-1]}"
+        return frame.with_columns(made.alias(whole)).unnest(whole)
 
     def _counts(self, texts: pl.Series, names: list[str]) -> pl.Series:
         known = texts.is_not_null().to_numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import polars as pl
@@ -156,3 +157,20 @@ def test_too_many_categories_are_refused_by_name(monkeypatch: pytest.MonkeyPatch
             Recipe(one).fit(FRAME, "y")
         assert refused.value.field == "s"
         assert "group_rare" in str(refused.value)
+
+
+def test_lookup_gives_null_for_null_unseen_and_nan_and_keeps_an_empty_key() -> None:
+    table = pl.DataFrame({"s": ["", "a", "b"], "size": [1.0, 2.0, NAN]})
+    fitted = Recipe(t.lookup(table, on="s", columns=["size"]), t.select("size")).fit(FRAME)
+    _same(_both(fitted, ASKED, "size"), [2, NAN, NAN, 1, NAN, NAN])
+
+
+def test_a_lookup_that_could_not_be_read_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pl.DataFrame({"s": ["a", "b"], "size": [1, 2]})
+    lookup = sys.modules["raypipe.features.transforms.lookup"]
+    for name, limit in (("MAX_BYTES", 50), ("MAX_ROWS", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(lookup, name, limit)
+            with pytest.raises(RecipeError, match="small tables") as refused:
+                t.lookup(table, on="s", columns=["size"])
+            assert refused.value.field == "s"

@@ -102,3 +102,15 @@ def test_a_batch_is_hashed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules["raypipe.features.transforms.ngrams"]
     monkeypatch.setattr(module, "_CHUNK", 48)
     assert fitted.transform(frame).equals(want)
+
+
+def test_a_batch_is_hashed_once_whatever_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["raypipe.features.transforms.ngrams"]
+    counted = module.text_counts
+    calls: list[int] = []
+    monkeypatch.setattr(module, "text_counts", lambda *args: calls.append(1) or counted(*args))
+    frame = pl.DataFrame({"s": ["one", "two"]})
+    fitted = Recipe(t.ngrams("s", width=16)).fit(frame)
+    calls.clear()
+    fitted.transform(frame)
+    assert len(calls) == 1
