@@ -11,7 +11,7 @@ from raypipe.core.errors import RecipeError
 from raypipe.core.scan import Scan
 from raypipe.features.columns import canonical
 from raypipe.features.profile import Profile, ProfileState
-from raypipe.features.transforms.base import Json, slot
+from raypipe.features.transforms.base import Json, PlacedState, feed, slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,12 +24,17 @@ Data = pl.DataFrame | pl.LazyFrame | Scan
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a fit gives: a state for each step (None where there is none), profile and counts."""
+    """What a fit gives: a state for each step (None where there is none), profile and counts.
+
+    ``training`` holds what rows of the fit itself need beside the state, for each step; it is None
+    when the recipe was stored without it.
+    """
 
     states: list[Json]
     profile: Profile
     nullable: list[str]
     rows: int
+    training: list[Json] | None = None
 
 
 def schema_of(data: Data) -> dict[str, pl.DataType]:
@@ -117,6 +122,7 @@ def learn(data: Data, plan: Plan) -> Learned:
     wanted = {*plan.live, *plan.label_live}
     steps = [step for step in plan.steps if step.number in wanted]
     states: list[Json] = [None] * len(plan.steps)
+    training: list[Json] = [None] * len(plan.steps)
     fitted: dict[int, Fitted] = {}
     todo = [step for step in steps if step.transform.state(step.schema) is not None]
     first = _Pass(plan, with_profile=True)
@@ -132,11 +138,13 @@ def learn(data: Data, plan: Plan) -> Learned:
         if current is not first and not ready:
             break
         usable = [step for step in steps if step.number in known and step.target]
-        for part in read_parts(data, columns):
+        for place, part in enumerate(read_parts(data, columns)):
             frame = to_slots(part, plan, columns)
-            current.take(frame, collected(apply(frame.lazy(), usable, fitted)), ready)
+            current.take(frame, collected(apply(frame.lazy(), usable, fitted)), ready, place)
         for number, state in current.finish().items():
             states[number] = state
+        for number, state in current.states.items():
+            training[number] = state.training() if isinstance(state, PlacedState) else None
         todo = [step for step in todo if step not in ready]
         if not todo:
             break
@@ -145,7 +153,7 @@ def learn(data: Data, plan: Plan) -> Learned:
     mended = {name for step in steps if step.transform.mends_null for name in step.transform.reads}
     seen = first.profile.nulls
     nullable = [name for name in plan.inputs if seen.get(name, 0) or name in mended]
-    return Learned(states, profile, nullable, first.profile.rows)
+    return Learned(states, profile, nullable, first.profile.rows, training)
 
 
 def _makers(steps: Sequence[Step]) -> dict[int, int]:
@@ -177,7 +185,9 @@ class _Pass:
         self.states: dict[int, object] = {}
         self.low, self.high = float("inf"), float("-inf")
 
-    def take(self, raw: pl.DataFrame, frame: pl.DataFrame, ready: Sequence[Step]) -> None:
+    def take(
+        self, raw: pl.DataFrame, frame: pl.DataFrame, ready: Sequence[Step], place: int
+    ) -> None:
         plan = self.plan
         if self.with_profile:
             part = ProfileState(self.profile.types)
@@ -194,9 +204,8 @@ class _Pass:
                 )
             state = step.transform.state(step.schema)
             assert state is not None
-            state.update(
-                frame.select(pl.col(slot(p)).alias(n) for n, p in step.source.items()), target
-            )
+            reads = frame.select(pl.col(slot(p)).alias(n) for n, p in step.source.items())
+            feed(state, reads, target, place, 0)
             if step.number in self.states:
                 self.states[step.number].merge(state)  # type: ignore[attr-defined]
             else:

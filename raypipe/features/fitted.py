@@ -19,13 +19,16 @@ from raypipe.features.profile import Profile
 from raypipe.features.rows import BATCH_FROM, RowScorer
 from raypipe.features.show import fitted_html
 from raypipe.features.spec import check_version, read_recipe, recipe_data
-from raypipe.features.stored import load
-from raypipe.features.transforms.base import check_keys, slot, tampered
+from raypipe.features.stored import MAX_BYTES, load
+from raypipe.features.transforms.base import ROW_HASH, check_keys, slot, tampered
+from raypipe.features.transforms.hashing import row_hash
 
 if TYPE_CHECKING:
     from raypipe.features.transforms import Fitted, Transform
+    from raypipe.features.transforms.base import PlacedFitted
 
 VERSION = 1
+TRAINING_BYTES = 4 * MAX_BYTES  # a recipe with what training needs
 
 
 class FittedRecipe:
@@ -47,6 +50,7 @@ class FittedRecipe:
         }
         self._steps, self._places = _bound(plan, self._fitted)
         self._scorer: RowScorer | None = None
+        self._training: dict[int, PlacedFitted] | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -109,14 +113,69 @@ class FittedRecipe:
             return pl.DataFrame(schema=dict.fromkeys(self.feature_names, pl.Float32))
         return pl.concat(made) if len(made) > 1 else made[0]
 
-    def _features(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _features(
+        self,
+        rows: pl.DataFrame,
+        fitted: dict[int, Fitted] | None = None,
+        hashes: pl.Series | None = None,
+    ) -> pl.DataFrame:
         frame = to_slots(rows, self._plan, self._plan.inputs)
+        if hashes is not None:
+            frame = frame.with_columns(hashes)
         if rows.height == 1:
             # polars takes a column of one row for a constant and divides by it in another way.
             frame = pl.concat([frame, frame])
-        made = apply(frame.lazy(), self._steps, self._fitted)
+        made = apply(frame.lazy(), self._steps, self._fitted if fitted is None else fitted)
         done = collected(made.select(_feature(name, place) for name, place in self._places.items()))
         return done.head(rows.height)
+
+    def training_features(self, frame: pl.DataFrame, part: int, first_row: int = 0) -> pl.DataFrame:
+        """The features of rows of the fit itself, as a model must see them in training.
+
+        As ``transform``, but a cross-fitted transform gives each row what it learned from the rows
+        of the other folds, so that no row's features hold its own label. Without such a transform
+        it is ``transform``. Later transforms take those values as they take the others.
+
+        Args:
+            frame: rows of the fit, in their order, with the columns of ``inputs``.
+            part: the index of the scan's part that they come from; 0 for a fit on a frame.
+            first_row: the position of the first of them in the part, before any filter of labels.
+
+        Raises:
+            RecipeError: as ``transform``; the fit has read no row there; or the recipe was stored
+                without what training needs.
+        """
+        for name in self._plan.inputs:
+            if name not in frame.columns:
+                raise unknown(name, frame.columns, "the recipe")
+        placed = self._placed()
+        if not placed:
+            return self._features(frame)
+        for one in placed.values():
+            one.check_place(part, first_row, frame.height)
+        hashes = pl.Series(ROW_HASH, row_hash(part, first_row, frame.height))
+        return self._features(frame, {**self._fitted, **placed}, hashes)
+
+    def _placed(self) -> dict[int, PlacedFitted]:
+        if self._training is None:
+            found: dict[int, PlacedFitted] = {}
+            kept = self._learned.training
+            for step in self._steps:
+                if not step.transform.cross_fitted:
+                    continue
+                if kept is None:
+                    raise RecipeError(
+                        "this recipe was stored for serving, without what training needs",
+                        step.transform.kind,
+                        "Store it with to_json(training=True), or fit it again.",
+                        "training",
+                    )
+                state = self._learned.states[step.number]
+                one = step.transform.for_training(state, kept[step.number], step.schema)
+                if one is not None:
+                    found[step.number] = one
+            self._training = found
+        return self._training
 
     def labels(self, data: Data) -> pl.Series:
         """The label of rows as Float32; null where it is not known.
@@ -173,14 +232,23 @@ class FittedRecipe:
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"json": self.to_json()}
+        return {"json": self.to_json(training=self._learned.training is not None)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(type(self).from_json(state["json"]).__dict__)
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self, *, training: bool = False) -> dict[str, Any]:
         """What ``to_json`` writes, as plain values."""
+        if training and self._learned.training is None:
+            raise RecipeError(
+                "this recipe was stored for serving, without what training needs",
+                None,
+                "Fit it again.",
+                "training",
+            )
+        kept = {"training": list(self._learned.training or [])} if training else {}
         return {
+            **kept,
             "kind": "raypipe.fitted_recipe",
             "version": VERSION,
             "recipe": recipe_data(self.transforms),
@@ -192,9 +260,28 @@ class FittedRecipe:
             "rows": self._learned.rows,
         }
 
-    def to_json(self) -> str:
-        """Canonical JSON text; ``from_json`` reads it."""
-        return canonical_json(self.to_data())
+    def to_json(self, *, training: bool = False) -> str:
+        """Canonical JSON text; ``from_json`` reads it.
+
+        Args:
+            training: also writes what ``training_features`` needs: for each cross-fitted
+                transform, rows and label sums by category and fold. Serving does not need it, and
+                the fingerprint is the same with and without.
+
+        Raises:
+            RecipeError: it is asked for and was not kept; or the text is longer than ``from_json``
+                reads.
+        """
+        text = canonical_json(self.to_data(training=training))
+        limit = TRAINING_BYTES if training else MAX_BYTES
+        if len(text) > limit:
+            raise RecipeError(
+                "the fitted recipe is too large to be stored",
+                f"{len(text)} bytes",
+                f"Up to {limit} bytes can be read: fit fewer categories, with group_rare.",
+                "recipe",
+            )
+        return text
 
     @classmethod
     def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
@@ -205,9 +292,10 @@ class FittedRecipe:
         Raises:
             RecipeError: the version is unknown or anything is not as this library writes it.
         """
-        found = load(data, "fitted recipe")
+        found = load(data, "fitted recipe", TRAINING_BYTES)
         keys = {"kind", "version", "recipe", "label", "types", "nullable", "states", "profile"}
-        check_keys(found, {*keys, "rows"}, "fitted recipe")
+        kept = {"training"} if isinstance(found, Mapping) and "training" in found else set()
+        check_keys(found, {*keys, "rows", *kept}, "fitted recipe")
         check_version(found, "raypipe.fitted_recipe", VERSION)
         transforms = read_recipe(found["recipe"])
         label, types, states = found["label"], found["types"], found["states"]
@@ -230,8 +318,14 @@ class FittedRecipe:
             raise tampered("fitted recipe", "nullable names what is no input", "nullable")
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
             raise tampered("fitted recipe", "rows is not a whole number", "rows")
+        training = found["training"] if kept else None
+        if kept and (not isinstance(training, list) or len(training) != len(plan.steps)):
+            raise tampered("fitted recipe", "training is not a list of the steps", "training")
         profile = Profile.from_json(found["profile"])
-        return cls(transforms, plan, Learned(states, profile, nullable, rows))
+        made = cls(transforms, plan, Learned(states, profile, nullable, rows, training))
+        if training is not None:
+            made._placed()  # checks it
+        return made
 
     def __repr__(self) -> str:
         return (

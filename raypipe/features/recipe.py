@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import polars as pl
+
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
 from raypipe.features.columns import raw_type, types_of
-from raypipe.features.fit import Data, learn, schema_of
+from raypipe.features.fit import Data, learn, read_parts, schema_of
 from raypipe.features.fitted import FittedRecipe
 from raypipe.features.plan import make_plan
 from raypipe.features.show import recipe_html
@@ -75,6 +77,24 @@ class Recipe:
                 raw_type(refused.field, schema[refused.field])  # says what its type is
             raise
         return FittedRecipe(self.transforms, plan, learn(data, plan))
+
+    def fit_transform(self, data: Data, label: str | None = None) -> pl.DataFrame:
+        """Fits, and gives the features of the rows of the fit, as a model must see them.
+
+        A cross-fitted transform (``target_encode``) gives each row what the other folds say of it,
+        so the features are not those of ``fit(data, label).transform(data)``, which hold each
+        row's own label.
+
+        Args:
+            data: as in ``fit``; it is read once more.
+            label: as in ``fit``.
+
+        Raises:
+            RecipeError: as ``fit``.
+        """
+        fitted = self.fit(data, label)
+        parts = enumerate(read_parts(data, list(fitted.inputs)))
+        return pl.concat([fitted.training_features(rows, part) for part, rows in parts])
 
     @property
     def fingerprint(self) -> str:

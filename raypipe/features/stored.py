@@ -15,19 +15,19 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def load(data: str | bytes | Mapping[str, Any], what: str) -> Any:
+def load(data: str | bytes | Mapping[str, Any], what: str, limit: int = MAX_BYTES) -> Any:
     """The values in a JSON text; values given as such are taken as they are.
 
     Raises:
-        RecipeError: the text is larger than 64 MiB, nested too deep, or is not JSON.
+        RecipeError: the text is longer than the limit, nested too deep, or is not JSON.
     """
     if isinstance(data, Mapping):
         return data
-    if not isinstance(data, str | bytes) or len(data) > MAX_BYTES:
+    if not isinstance(data, str | bytes) or len(data) > limit:
         raise RecipeError(
             f"this is not a stored {what}",
             f"{type(data).__name__} of {len(data) if isinstance(data, str | bytes) else 0}",
-            f"Give the text that to_json() wrote, up to {MAX_BYTES} bytes.",
+            f"Give the text that to_json() wrote, up to {limit} bytes.",
             what,
         )
     try:

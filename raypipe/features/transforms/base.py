@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import polars as pl
 
@@ -41,6 +41,37 @@ class State(Protocol):
         """The fitted state as JSON (finite numbers, texts, lists, objects)."""
 
 
+@runtime_checkable
+class PlacedState(State, Protocol):
+    """A state that must know where its rows stand, for what it keeps for training alone."""
+
+    def update_at(
+        self, frame: pl.DataFrame, target: pl.Series | None, part: int, first_row: int
+    ) -> None:
+        """As ``update``, of rows that begin at position ``first_row`` of part ``part``."""
+
+    def training(self) -> Json:
+        """What training needs beside the fitted state, as JSON."""
+
+
+def feed(
+    state: State, frame: pl.DataFrame, target: pl.Series | None, part: int, first_row: int
+) -> None:
+    """Gives a state the rows of a part, with their place if it wants it.
+
+    Args:
+        state: what takes them.
+        frame: the read columns by name.
+        target: the label as Float64, or None.
+        part: the index of the part in the data.
+        first_row: the position of the frame's first row in the part, before any filter.
+    """
+    if isinstance(state, PlacedState):
+        state.update_at(frame, target, part, first_row)
+    else:
+        state.update(frame, target)
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted(ABC):
     """A transform with its fitted state: what is applied."""
@@ -54,6 +85,32 @@ class Fitted(ABC):
     @abstractmethod
     def row(self, source: Slots, target: Slots) -> RowStep:
         """A function that does the same on a list of slots."""
+
+
+# The column of a training batch that holds ``row_hash`` of each row.
+ROW_HASH = "#row"
+
+
+class PlacedFitted(Fitted):
+    """A fitted transform for rows of the fit itself; its batches hold ``ROW_HASH``."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def check_place(self, part: int, first_row: int, rows: int) -> None:
+        """Refuses rows at a place at which the fit has read none.
+
+        Raises:
+            RecipeError: the fit has read none there.
+        """
+
+    def row(self, source: Slots, target: Slots) -> RowStep:
+        """Not for single rows: training reads batches.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("training reads batches")
 
 
 class Transform(ABC):
@@ -95,6 +152,19 @@ class Transform(ABC):
         Raises:
             RecipeError: the state is not one that this transform's fit can give.
         """
+
+    @property
+    def cross_fitted(self) -> bool:
+        """Whether rows of the fit are transformed otherwise than rows to serve."""
+        return False
+
+    def for_training(self, state: Json, training: Json, schema: Schema) -> PlacedFitted | None:
+        """The form for the rows of the fit itself, None where it is the one for serving.
+
+        Raises:
+            RecipeError: what was kept for training is not what this transform's fit can give.
+        """
+        return None
 
     @abstractmethod
     def to_json(self) -> dict[str, Json]:

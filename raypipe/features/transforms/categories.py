@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from raypipe.features.transforms.base import check_type, tampered
+from raypipe.core.errors import RecipeError
+from raypipe.features.transforms.base import (
+    Fitted,
+    RowStep,
+    Slots,
+    check_type,
+    slot,
+    tampered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Key = str | int | bool
+MAX_KEYS = 1_000_000
 
 
 def check_category(kind: str, column: str, dtype: pl.DataType) -> None:
@@ -62,3 +72,80 @@ def check_sorted(keys: Any, dtype: pl.DataType, kind: str, column: str) -> list[
 
 def _rising(keys: Sequence[Any]) -> bool:
     return all(a < b for a, b in itertools.pairwise(keys))
+
+
+def check_whole(value: Any, kind: str, field: str, low: int, high: int = 2**53) -> int:
+    """A whole number of a setting, within bounds.
+
+    Raises:
+        RecipeError: it is not one.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise RecipeError(
+            f"{kind}: {field} is not a whole number of {low} to {high}",
+            repr(value)[:100],
+            None,
+            field,
+        )
+    return value
+
+
+def check_keys_fit(keys: Sequence[Key], kind: str, column: str) -> None:
+    """Refuses more categories than a stored recipe should hold.
+
+    Raises:
+        RecipeError: there are more than a million.
+    """
+    if len(keys) > MAX_KEYS:
+        raise RecipeError(
+            f"{kind} of {column!r} would keep too many categories",
+            f"{len(keys)}",
+            f"At most {MAX_KEYS}: put group_rare before it, or use hash_encode.",
+            column,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapped(Fitted):
+    """A number for each category, one for those unseen, and one for null: None is null again."""
+
+    column: str
+    keys: pl.Series
+    values: pl.Series
+    unseen: float
+    null: float | None
+
+    def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
+        """Through a table of the distinct values."""
+        column, gives = pl.col(slot(source[self.column])), self.values.dtype
+        made: pl.Expr = pl.lit(self.unseen, dtype=gives)
+        if self.keys.len():
+            made = column.replace_strict(
+                self.keys, self.values, default=self.unseen, return_dtype=gives
+            )
+        made = pl.when(column.is_null()).then(pl.lit(self.null, dtype=gives)).otherwise(made)
+        return frame.with_columns(made.alias(slot(target[self.outputs[0]])))
+
+    def row(self, source: Slots, target: Slots) -> RowStep:
+        """Through a dictionary."""
+        have, place, unseen = source[self.column], target[self.outputs[0]], self.unseen
+        value_of: dict[Key | None, float | None] = dict(zip(self.keys, self.values, strict=True))
+        value_of[None] = self.null
+
+        def step(slots: list[Any]) -> None:
+            slots[place] = value_of.get(slots[have], unseen)
+
+        return step
+
+
+def check_counts(counts: Any, keys: Sequence[Key], kind: str, column: str) -> list[int]:
+    """Stored rows by category.
+
+    Raises:
+        RecipeError: they are not a positive whole number for each category.
+    """
+    if not isinstance(counts, list) or len(counts) != len(keys):
+        raise tampered(kind, "not a count for each category", column)
+    if not all(type(count) is int and 0 < count < 2**63 for count in counts):
+        raise tampered(kind, "a count is not a whole number above 0", column)
+    return counts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.core.identity import content_hash
+from raypipe.core.identity import canonical_json, content_hash
 from raypipe.expressions.values import parse, plain
 from raypipe.features.columns import RAW_TYPES, canonical, raw_type, unknown
 from raypipe.features.transforms.base import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from raypipe.core.scan import Scan
 
 MAX_ROWS = 100_000
+MAX_BYTES = 32 * 2**20  # half of what a stored recipe may be
 _KEY_TYPES = ("string", "int64", "bool", "date")
 
 
@@ -202,8 +203,8 @@ def lookup(
 ) -> Lookup:
     """Columns of a small table, found by a key, for later transforms to read.
 
-    The table is read now and kept inside the recipe, up to 100,000 rows, so that scoring needs
-    nothing else. A null or unknown key gives null; NaN in the table counts as null.
+    The table is read now and kept inside the recipe, up to 100,000 rows and 32 MiB of JSON, so that
+    scoring needs nothing else. A null or unknown key gives null; NaN in the table counts as null.
 
     Args:
         table: where to look; its key holds no null and no value twice.
@@ -231,5 +232,14 @@ def lookup(
     ).collect()
     found = found.with_columns(pl.col(pl.Float64).fill_nan(None))
     _check_table(found, on)
-    digest = content_hash(_table_json(found))
+    data = _table_json(found)
+    size = len(canonical_json(data))
+    if size > MAX_BYTES:
+        raise RecipeError(
+            "lookup takes small tables",
+            f"{size} bytes as JSON",
+            f"At most {MAX_BYTES} bytes, so that the recipe can be read again.",
+            on,
+        )
+    digest = content_hash(data)
     return Lookup(on, prefix, digest, found)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 import polars as pl
 
 from raypipe.core.errors import RecipeError
@@ -26,9 +25,10 @@ from raypipe.features.transforms.categories import (
     Key,
     check_category,
     check_sorted,
-    coded,
+    check_whole,
     shown,
 )
+from raypipe.features.transforms.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,11 +41,13 @@ class OneHot(Transform):
     """A feature ``<column>=<value>`` for each category of the fit, 1 where it holds, else 0.
 
     Categories stand in sorted order. A null, a category that the fit did not see and one that it
-    saw fewer than ``min_count`` times give 0 in all of them. An empty string is a category.
+    saw fewer than ``min_count`` times give 0 in all of them, and so do all but the
+    ``max_categories`` most frequent (ties in sorted order). An empty string is a category.
     """
 
     column: str
     min_count: int
+    max_categories: int | None = None
     kind: ClassVar[str] = "one_hot"
 
     @property
@@ -60,7 +62,7 @@ class OneHot(Transform):
 
     def state(self, schema: Schema) -> State:
         """A count for each category."""
-        return _Counts(self.column, self.min_count)
+        return _Counts(self.column, self.min_count, self.max_categories)
 
     def fitted(self, state: Json, schema: Schema) -> Fitted:
         """With the categories."""
@@ -71,39 +73,35 @@ class OneHot(Transform):
         return _Hot(names, self.column, tuple(keys), schema[self.column])
 
     def to_json(self) -> dict[str, Json]:
-        """The settings."""
-        return {"column": self.column, "min_count": self.min_count}
+        """The settings; a limit only where one is set, as it came later."""
+        limit = {} if self.max_categories is None else {"max_categories": self.max_categories}
+        return {"column": self.column, "min_count": self.min_count, **limit}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Self:
         """The transform again."""
-        check_keys(data, {"column", "min_count"}, cls.kind)
+        check_keys(data, {"column", "min_count", *({"max_categories"} & set(data))}, cls.kind)
         column = check_text(data["column"], cls.kind, "column")
-        return cls(column, _checked(data["min_count"]))
+        limit = data.get("max_categories")
+        if "max_categories" in data:
+            limit = check_whole(limit, cls.kind, "max_categories", 1, MAX_CATEGORIES)
+        return cls(column, _checked(data["min_count"]), limit)
 
 
-@dataclass(slots=True)
-class _Counts:
-    column: str
-    min_count: int
-    counts: dict[Key, int] = field(default_factory=dict)
-
-    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        keys, codes = coded(frame[self.column].drop_nulls())
-        for key, count in zip(keys, np.bincount(codes, minlength=len(keys)), strict=True):
-            self.counts[key] = self.counts.get(key, 0) + int(count)
-
-    def merge(self, other: _Counts) -> None:
-        for key, count in other.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + count
+class _Counts(Counts):
+    def __init__(self, column: str, min_count: int, limit: int | None) -> None:
+        super().__init__(column)
+        self.min_count = min_count
+        self.limit = limit
 
     def finish(self) -> Json:
-        kept: list[Any] = [key for key, count in self.counts.items() if count >= self.min_count]
+        kept = self.most_frequent(self.min_count, self.limit)
         if len(kept) > MAX_CATEGORIES:
             raise RecipeError(
                 f"one_hot of {self.column!r} would give too many features",
                 f"{len(kept)} categories",
-                f"At most {MAX_CATEGORIES}: raise min_count, or use target_encode.",
+                f"At most {MAX_CATEGORIES}: set max_categories, raise min_count, or use "
+                "target_encode.",
                 self.column,
             )
         return sorted(kept)
@@ -150,7 +148,9 @@ def _checked(min_count: Any) -> int:
     return min_count
 
 
-def one_hot(*columns: str, min_count: int = 1) -> tuple[OneHot, ...]:
+def one_hot(
+    *columns: str, min_count: int = 1, max_categories: int | None = None
+) -> tuple[OneHot, ...]:
     """A feature ``<column>=<value>`` for each category of the fit, in sorted order.
 
     Nulls and categories that the fit did not see give 0 everywhere.
@@ -158,9 +158,15 @@ def one_hot(*columns: str, min_count: int = 1) -> tuple[OneHot, ...]:
     Args:
         *columns: strings, integers or booleans.
         min_count: rows that a category needs in the fit to get a feature.
+        max_categories: only so many, the most frequent in the fit, get a feature; ties are
+            broken in sorted order. All if not given, up to 2,000.
 
     Raises:
-        RecipeError: ``min_count`` is not a whole number of at least 1.
+        RecipeError: a setting is not a whole number of at least 1, or the limit is above 2,000.
     """
     least = _checked(min_count)
-    return tuple(OneHot(check_text(column, "one_hot", "column"), least) for column in columns)
+    if max_categories is not None:
+        check_whole(max_categories, "one_hot", "max_categories", 1, MAX_CATEGORIES)
+    return tuple(
+        OneHot(check_text(column, "one_hot", "column"), least, max_categories) for column in columns
+    )
