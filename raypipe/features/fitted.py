@@ -16,13 +16,15 @@ from raypipe.features.columns import RAW_TYPES, InputSpec, unknown
 from raypipe.features.fit import Data, Learned, apply, collected, read_parts, schema_of, to_slots
 from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
-from raypipe.features.rows import BATCH_FROM, RowScorer
+from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
 from raypipe.features.spec import check_version, read_recipe, recipe_data
 from raypipe.features.stored import load
 from raypipe.features.transforms.base import check_keys, slot, tampered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from raypipe.features.transforms import Fitted, Transform
 
 VERSION = 1
@@ -47,6 +49,7 @@ class FittedRecipe:
         }
         self._steps, self._places = _bound(plan, self._fitted)
         self._scorer: RowScorer | None = None
+        self._one: Callable[[Mapping[str, Any]], npt.NDArray[np.float32]] = self._first_row
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -110,13 +113,16 @@ class FittedRecipe:
         return pl.concat(made) if len(made) > 1 else made[0]
 
     def _features(self, rows: pl.DataFrame) -> pl.DataFrame:
-        frame = to_slots(rows, self._plan, self._plan.inputs)
-        if rows.height == 1:
+        return self._of_slots(to_slots(rows, self._plan, self._plan.inputs))
+
+    def _of_slots(self, frame: pl.DataFrame) -> pl.DataFrame:
+        rows = frame.height
+        if rows == 1:
             # polars takes a column of one row for a constant and divides by it in another way.
             frame = pl.concat([frame, frame])
         made = apply(frame.lazy(), self._steps, self._fitted)
         done = collected(made.select(_feature(name, place) for name, place in self._places.items()))
-        return done.head(rows.height)
+        return done.head(rows)
 
     def labels(self, data: Data) -> pl.Series:
         """The label of rows as Float32; null where it is not known.
@@ -151,25 +157,31 @@ class FittedRecipe:
         Raises:
             RecipeError: a field is missing, unknown or of a wrong type; ``field`` names it.
         """
-        return self._rows_scorer().one(row)
+        return self._one(row)
+
+    def _first_row(self, row: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        self._one = self._rows_scorer().one
+        return self._one(row)
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """The features of some rows: float32, shape (rows, features).
 
         Few rows go one by one, many through polars, whichever is faster; the bits are the same.
+        Where the two cross is timed once for each recipe, on the first call with 8 rows or more.
 
         Raises:
             RecipeError: as ``row``.
         """
-        scorer = self._rows_scorer()
-        if len(rows) < BATCH_FROM:
-            return scorer.some(rows)
-        frame = scorer.frame(rows)
-        return np.ascontiguousarray(self._features(frame).to_numpy(), np.float32)
+        return self._rows_scorer().rows(rows)
 
     def _rows_scorer(self) -> RowScorer:
         if self._scorer is None:
-            self._scorer = RowScorer(self._plan, self._steps, self._fitted, self._places)
+
+            def batch(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+                return np.ascontiguousarray(self._of_slots(frame).to_numpy(), np.float32)
+
+            given = (self._plan, self._steps, self._fitted, self._places)
+            self._scorer = RowScorer(*given, batch)
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:

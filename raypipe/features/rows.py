@@ -1,9 +1,10 @@
-"""The row scorer: a fitted recipe as plain functions over a list of slots."""
+"""The row scorer: a fitted recipe as a function of a row, or as a frame of rows for polars."""
 
 from __future__ import annotations
 
 import math
-from array import array
+import struct
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,35 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.features.columns import RAW_TYPES, coercer, unknown
+from raypipe.features.columns import coercer, column_of, unknown
+from raypipe.features.row_code import row_function
+from raypipe.features.transforms.base import slot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from raypipe.features.plan import Plan, Step
     from raypipe.features.transforms import Fitted
 
-# From this many rows on, polars is faster than one row after another (measured).
-BATCH_FROM = 512
+F4 = np.dtype(np.float32)
+# Fewer rows go one by one without a question; so many are timed to find where polars is faster.
+FEW = 8
+SAMPLE, LARGE_SAMPLE = 64, 512
+
+Floats = npt.NDArray[np.float32]
+Rows = Sequence[Mapping[str, Any]]
 
 
 class RowScorer:
-    """Compiled once from a fitted recipe; holds no row between calls."""
+    """Compiled once from a fitted recipe; holds no row between calls.
+
+    Args:
+        plan: the recipe over its raw columns.
+        steps: the steps that features need.
+        fitted: what is applied at each.
+        places: the slot of each feature.
+        batch: the features of a frame of slots, through polars.
+    """
 
     def __init__(
         self,
@@ -31,33 +49,47 @@ class RowScorer:
         steps: Sequence[Step],
         fitted: Mapping[int, Fitted],
         places: Mapping[str, int],
+        batch: Callable[[pl.DataFrame], Floats],
     ) -> None:
         self._inputs = {name: plan.types[name] for name in plan.inputs}
         self._fields = [
-            (name, plan.raw[name], coercer(name, kind)) for name, kind in self._inputs.items()
+            (name, plan.raw[name], kind, coercer(name, kind)) for name, kind in self._inputs.items()
         ]
-        self._steps = [fitted[step.number].row(step.source, step.target) for step in steps]
+        self._batch = batch
+        self._places = list(places.values())
+        # A struct of the machine's own form casts as C does: what overflows is infinite.
+        packer = struct.Struct(f"{len(self._places)}f")
+        self._pack, self._size = packer.pack_into, packer.size
         taken = [place for step in steps for place in step.target.values()]
         self._empty: list[Any] = [None] * (1 + max([plan.size - 1, *taken]))
-        self._places = list(places.values())
+        given = (self._places, self._check_fields, self._pack, self._empty)
+        into = row_function(self._fields, steps, fitted, *given)
+        self._into = into or self._through_slots(steps, fitted)
+        self.batch_from: float | None = None  # not known before the first call with some rows
 
-    def _values(self, row: Mapping[str, Any]) -> list[float]:
-        slots = self._empty.copy()
-        try:
-            for name, place, coerce in self._fields:
-                slots[place] = coerce(row[name])
-        except (KeyError, TypeError):
-            self._check_fields(row)
-            raise
-        if len(row) != len(self._fields):
-            self._check_fields(row)
-        for step in self._steps:
-            step(slots)
-        nan = math.nan
-        return [
-            nan if (value := slots[place]) is None or value != value else value
-            for place in self._places
-        ]
+    def _through_slots(
+        self, steps: Sequence[Step], fitted: Mapping[int, Fitted]
+    ) -> Callable[[Any, Any, int], None]:
+        """The same without compiling, for a recipe of too many steps."""
+        calls = [fitted[step.number].row(step.source, step.target) for step in steps]
+
+        def into(row: Any, out: Any, at: int) -> None:
+            slots = self._empty.copy()
+            try:
+                for name, place, _, coerce in self._fields:
+                    slots[place] = coerce(row[name])
+            except (KeyError, TypeError):
+                self._check_fields(row)
+                raise
+            if len(row) != len(self._fields):
+                self._check_fields(row)
+            for call in calls:
+                call(slots)
+            values = (slots[place] for place in self._places)
+            nan = math.nan
+            self._pack(out, at, *(nan if v is None or v != v else v for v in values))
+
+        return into
 
     def _check_fields(self, row: Any) -> None:
         if not isinstance(row, Mapping):
@@ -74,31 +106,72 @@ class RowScorer:
                     str(name)[:100],
                 )
 
-    def one(self, row: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    def one(self, row: Mapping[str, Any]) -> Floats:
         """The features of one row."""
-        # array casts as C does: what overflows is infinite, without a warning.
-        return np.frombuffer(array("f", self._values(row)), np.float32)
+        out = bytearray(self._size)
+        self._into(row, out, 0)
+        return np.frombuffer(out, F4)
 
-    def some(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
+    def some(self, rows: Rows) -> Floats:
         """The features of rows, one after another."""
-        values = array("f")
+        size, into, at = self._size, self._into, 0
+        out = bytearray(size * len(rows))
         for row in rows:
-            values.extend(self._values(row))
-        return np.frombuffer(values, np.float32).reshape(len(rows), len(self._places))
+            into(row, out, at)
+            at += size
+        return np.frombuffer(out, F4).reshape(len(rows), len(self._places))
 
-    def frame(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-        """The rows as a frame of raw columns, every field checked as ``one`` checks it."""
+    def through_polars(self, rows: Rows) -> Floats:
+        """The features of rows by way of a frame."""
+        return self._batch(self.frame(rows))
+
+    def rows(self, rows: Rows) -> Floats:
+        """The features of rows, the faster way for so many."""
+        if len(rows) < FEW and self.batch_from is None:
+            return self.some(rows)
+        if self.batch_from is None:
+            self.batch_from = self._crossing(rows)
+        return self.some(rows) if len(rows) < self.batch_from else self.through_polars(rows)
+
+    def _crossing(self, rows: Rows) -> float:
+        """From how many rows on polars is faster, timed once on rows of the caller.
+
+        A row costs the same each time, polars a fixed time and less for each row: the row's time
+        over 64 rows, and the line through polars' times for 64 and for 512 rows, cross there. The
+        least of some runs counts, since whatever else the machine does only adds. Takes as long as
+        polars needs for about 1,200 rows.
+        """
+        few = [rows[number % len(rows)] for number in range(SAMPLE)]
+        many = few * (LARGE_SAMPLE // SAMPLE)
+        row_s = _least(lambda: self.some(few), 3) / SAMPLE
+        few_s = _least(lambda: self.through_polars(few), 3)
+        many_s = _least(lambda: self.through_polars(many), 2)
+        each_s = max(0.0, (many_s - few_s) / (LARGE_SAMPLE - SAMPLE))
+        fixed_s = max(0.0, few_s - SAMPLE * each_s)
+        return fixed_s / (row_s - each_s) if row_s > each_s else math.inf
+
+    def frame(self, rows: Rows) -> pl.DataFrame:
+        """The rows as a frame of slots, every field checked as ``one`` checks it."""
         count = len(self._fields)
         for row in rows:
             if not isinstance(row, Mapping) or len(row) != count:
                 self._check_fields(row)
-        columns = {}
-        for name, _, coerce in self._fields:
+        columns = []
+        for name, place, kind, coerce in self._fields:
             try:
-                values = [coerce(row[name]) for row in rows]
+                values = [row[name] for row in rows]
             except KeyError:
                 for row in rows:
                     self._check_fields(row)
                 raise
-            columns[name] = pl.Series(name, values, dtype=RAW_TYPES[self._inputs[name]])
+            columns.append(column_of(slot(place), kind, values, coerce))
         return pl.DataFrame(columns)
+
+
+def _least(call: Callable[[], object], times: int) -> float:
+    best = math.inf
+    for _ in range(times):
+        begin = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - begin)
+    return best

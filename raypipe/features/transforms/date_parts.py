@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import applied, settled, strict
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -36,6 +38,8 @@ PARTS: dict[str, tuple[Callable[[pl.Expr], pl.Expr], Callable[[Any], int]]] = {
     "minute": (lambda c: c.dt.minute(), lambda v: int(v.minute)),
 }
 _OF_TIME = ("hour", "minute")
+_CODE = {part: f"{{}}.{part}" for part in ("year", "month", "day", "hour", "minute")}
+_CODE["weekday"] = "{}.isoweekday()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,16 @@ class _Parts(Fitted):
                     slots[place] = part(value)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = settled(write, write.values[source[self.column]])
+        for part, output in zip(self.parts, self.outputs, strict=True):
+            if part in _CODE:
+                found = strict(write, pl.Int64(), _CODE[part], value)
+            else:
+                found = applied(write, pl.Int64(), PARTS[part][1], value)
+            write.values[target[output]] = found
+        return True
 
 
 def _checked(parts: Sequence[str]) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
-from raypipe.expressions import compile_row, decode, encode, lower, root_columns
+from raypipe.expressions import compile_row, decode, encode, lower, root_columns, write_row
+from raypipe.expressions.row_base import settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -104,6 +106,14 @@ class _Derived(Fitted):
             slots[place] = value(slots)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        columns = {name: write.values[source[name]] for name in root_columns(self.expression)}
+        value = write_row(self.expression, write, columns)
+        if value is None:
+            return False
+        write.values[target[self.outputs[0]]] = settled(write, value)
+        return True
 
 
 def _through_polars(

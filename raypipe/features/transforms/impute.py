@@ -11,10 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, Value, is_null, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -189,6 +191,26 @@ class _Imputed(Fitted):
             slots[flag] = 1.0 if missing else 0.0
 
         return flagged
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        found = settled(write, write.values[source[self.outputs[0]]])
+        tests = [is_null(write, found.nulls)] if found.nulls else []
+        if found.nan or found.dtype.is_float():
+            tests.append(write.piece("{0} != {0}", found.body))
+        wide = found.body if found.dtype == pl.Float64 else write.piece("{} * 1.0", found.body)
+        flag = target[self.outputs[1]] if len(self.outputs) > 1 else None
+        if not tests:
+            write.number(target[self.outputs[0]], "{}", wide)
+            if flag is not None:
+                write.number(flag, "0.0")
+            return True
+        missing = write.piece(" or ".join("{}" for _ in tests), *tests)
+        if flag is not None:
+            missing = write.settled("{}", missing)
+            write.values[flag] = Value(write.piece("(1.0 if {} else 0.0)", missing), FLOAT)
+        parts = (write.bind(self.value), missing, wide)
+        write.number(target[self.outputs[0]], "{} if {} else {}", *parts)
+        return True
 
 
 def _checked(strategy: Any, value: Any) -> float | None:

@@ -14,6 +14,7 @@ from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -160,6 +161,12 @@ class _Encoded(Fitted):
             slots[place] = value_of.get(slots[have], prior)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value_of = dict(zip(self.keys, self.values, strict=True))
+        parts = (write.bind(value_of.get), write.read(source[self.column]), write.bind(self.prior))
+        write.number(target[self.outputs[0]], "{}({}, {})", *parts)
+        return True
 
 
 def _checked(smoothing: Any) -> float:
