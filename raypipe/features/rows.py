@@ -143,12 +143,22 @@ class RowScorer:
         """
         few = [rows[number % len(rows)] for number in range(SAMPLE)]
         many = few * (LARGE_SAMPLE // SAMPLE)
-        row_s = _least(lambda: self.some(few), 3) / SAMPLE
-        few_s = _least(lambda: self.through_polars(few), 3)
-        many_s = _least(lambda: self.through_polars(many), 2)
+        few_s = min(_seconds(self.through_polars, few) for _ in range(3))
+        many_s = min(_seconds(self.through_polars, many) for _ in range(2))
+        row_s = min(self._row_seconds(few, few_s) for _ in range(3))
         each_s = max(0.0, (many_s - few_s) / (LARGE_SAMPLE - SAMPLE))
         fixed_s = max(0.0, few_s - SAMPLE * each_s)
         return fixed_s / (row_s - each_s) if row_s > each_s else math.inf
+
+    def _row_seconds(self, rows: Rows, limit_s: float) -> float:
+        """Seconds for one row; stops after ``limit_s``, since a step may be slow on rows."""
+        begin = time.perf_counter()
+        done, spent = 0, 0.0
+        while done < len(rows) and spent <= limit_s:
+            self.one(rows[done])
+            done += 1
+            spent = time.perf_counter() - begin
+        return spent / done
 
     def frame(self, rows: Rows) -> pl.DataFrame:
         """The rows as a frame of slots, every field checked as ``one`` checks it."""
@@ -168,10 +178,7 @@ class RowScorer:
         return pl.DataFrame(columns)
 
 
-def _least(call: Callable[[], object], times: int) -> float:
-    best = math.inf
-    for _ in range(times):
-        begin = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - begin)
-    return best
+def _seconds(call: Callable[[Rows], object], rows: Rows) -> float:
+    begin = time.perf_counter()
+    call(rows)
+    return time.perf_counter() - begin
