@@ -83,8 +83,9 @@ class Writer:
 
     def piece(self, template: str, *parts: Code, **named: Code) -> Code:
         """An expression: a template of this library with pieces in its gaps."""
+        text = _filled(template, parts, named)
         depth = max((part.depth for part in (*parts, *named.values())), default=0)
-        return Code(self, _filled(template, parts, named), depth + 1)
+        return Code(self, text, depth + 1)
 
     def joined(self, parts: list[Code]) -> Code:
         """Pieces with commas between them."""

@@ -10,6 +10,7 @@ from raypipe.features.fitted import FittedRecipe
 from raypipe.features.point_in_time import point_in_time
 from raypipe.features.profile import ColumnProfile, Profile
 from raypipe.features.recipe import Recipe
+from raypipe.features.transformer import RecipeTransformer
 
 __all__ = [
     "ColumnProfile",
@@ -17,6 +18,7 @@ __all__ = [
     "InputSpec",
     "Profile",
     "Recipe",
+    "RecipeTransformer",
     "point_in_time",
     "transforms",
 ]

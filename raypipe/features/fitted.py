@@ -12,8 +12,17 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
-from raypipe.features.columns import RAW_TYPES, InputSpec, unknown
-from raypipe.features.fit import Data, Learned, apply, collected, read_parts, schema_of, to_slots
+from raypipe.features.columns import RAW_TYPES, InputSpec, raw_type, types_of, unknown
+from raypipe.features.fit import (
+    Data,
+    Learned,
+    apply,
+    collected,
+    learn,
+    read_parts,
+    schema_of,
+    to_slots,
+)
 from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
 from raypipe.features.rows import RowScorer
@@ -250,6 +259,25 @@ class FittedRecipe:
 
     def _repr_html_(self) -> str:
         return fitted_html(self.feature_names, self.inputs, self.label, self.rows_fitted)
+
+
+def fit_transforms(
+    transforms: tuple[Transform, ...], data: Data, label: str | None
+) -> FittedRecipe:
+    """Learns what transforms need from rows; see ``Recipe.fit``.
+
+    Raises:
+        RecipeError: as ``Recipe.fit``.
+    """
+    schema = schema_of(data)
+    types = types_of(schema)
+    try:
+        plan = make_plan(transforms, label, types)
+    except RecipeError as refused:
+        if refused.field in schema and refused.field not in types:
+            raw_type(refused.field, schema[refused.field])  # says what its type is
+        raise
+    return FittedRecipe(transforms, plan, learn(data, plan))
 
 
 def _feature(name: str, place: int) -> pl.Expr:

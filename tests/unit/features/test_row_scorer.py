@@ -1,0 +1,268 @@
+"""The scorer of rows: nothing of a file becomes code, and the faster way is taken."""
+
+from __future__ import annotations
+
+import ast
+import math
+import time
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from raypipe.core.errors import RecipeError
+from raypipe.expressions import code
+from raypipe.features import FittedRecipe, Recipe
+from raypipe.features import rows as rows_module
+from raypipe.features import transforms as T  # noqa: N812
+
+HOSTILE = [
+    "__import__('os').system('true')",
+    '"); import os; ("',
+    "'''",
+    "\\",
+    "\n    raise SystemExit\n",
+    "{0.__class__}",
+    "{}{}",
+    "%s",
+    "k1",
+    "v2",
+    "a1",
+    "f0",
+    "#0",
+    "None",
+    "\u202e",
+    "\x00",
+    "# -*- coding: rot13 -*-",
+]
+
+
+def _bits(values: Any) -> bytes:
+    return np.ascontiguousarray(values, np.float32).tobytes()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_and_values_never_become_source(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stand in every place that a file has for a text; the source holds none of them."""
+    sources: list[str] = []
+    parse = ast.parse
+
+    def watched(source: str, *args: Any, **kwargs: Any) -> Any:
+        sources.append(source)
+        return parse(source, *args, **kwargs)
+
+    number, day, key = text + "n", text + "d", text
+    frame = pl.DataFrame(
+        {
+            key: [text, "a", None, text],
+            number: [1.5, None, 2.5, -1.0],
+            day: [date(2013, 1, 1), None, date(2013, 1, 3), date(2013, 1, 4)],
+            "y": [0, 1, 1, 0],
+        }
+    )
+    table = pl.DataFrame({key: [text, "b"], text + "found": [text, "c"], text + "size": [1, 2]})
+    recipe = Recipe(
+        T.lookup(table, on=key, columns=[text + "found", text + "size"], prefix=text),
+        T.one_hot(key, text * 2 + "found"),
+        T.target_encode(key),
+        T.impute(number, indicator=True),
+        T.date_parts(day, ["day", "yearday"]),
+        T.derive(**{text + "z": (pl.col(key) == text) & pl.col(key).is_in([text, "q"])}),
+        T.derive(
+            **{text + "w": pl.concat_str([key, pl.lit(text)], separator=text).str.len_bytes()}
+        ),
+        T.derive(**{text + "u": pl.col(text * 2 + "size") * 2.5 + pl.col(number)}),
+    )
+    fitted = FittedRecipe.from_json(recipe.fit(frame, "y").to_json())
+    rows = frame.select(list(fitted.inputs)).to_dicts()
+    monkeypatch.setattr(code.ast, "parse", watched)
+    made = [fitted.row(row) for row in rows]
+    assert _bits(made) == _bits(fitted.transform(frame).to_numpy())
+    assert len(sources) == 1  # no step went through its closure, which compiles by itself
+    assert all(
+        text not in source for source in sources if text not in ("k1", "v2", "a1", "f0", "None")
+    )
+    names = {node.id for node in ast.walk(parse(sources[0])) if isinstance(node, ast.Name)}
+    assert all(name[0] in "akv" and name[1:].isdigit() for name in names)
+    held = {node.value for node in ast.walk(parse(sources[0])) if isinstance(node, ast.Constant)}
+    assert held <= {None, 0.0, 1.0}
+
+
+FRAME = pl.DataFrame(
+    {
+        "x": [1.5, None, math.nan, -2.0],
+        "s": ["a", "", None, "b"],
+        "t": [datetime(2013, 1, 1, 5), None, datetime(2013, 1, 3), datetime(2013, 5, 4)],
+        "y": [0, 1, 1, 0],
+    }
+)
+
+
+def test_without_compiling_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(
+        T.impute("x"), T.one_hot("s"), T.target_encode("s"), T.date_parts("t", ["hour"])
+    )
+    fitted = recipe.fit(FRAME, "y")
+    rows = FRAME.select(list(fitted.inputs)).to_dicts()
+    want = _bits([fitted.row(row) for row in rows])
+    monkeypatch.setattr(code, "MAX_LINES", 3)
+    large = FittedRecipe.from_json(fitted.to_json())
+    assert _bits([large.row(row) for row in rows]) == want
+    for wrong in ({}, {**rows[0], "more": 1}, {**rows[0], "x": "1"}, 5):
+        with pytest.raises(RecipeError) as refused:
+            large.row(wrong)  # type: ignore[arg-type]
+        with pytest.raises(RecipeError) as told:
+            fitted.row(wrong)  # type: ignore[arg-type]
+        assert str(told.value) == str(refused.value)
+
+
+def test_a_step_without_code_stands_among_those_with() -> None:
+    recipe = Recipe(
+        T.derive(a=pl.col("x").round(2)),  # left to polars
+        T.impute("a", strategy="constant", value=7),
+        T.derive(b=pl.col("a") * 2, c=pl.col("a").tan()),
+        T.one_hot("s"),
+    )
+    fitted = recipe.fit(FRAME, "y")
+    rows = FRAME.select(list(fitted.inputs)).to_dicts()
+    assert _bits([fitted.row(row) for row in rows]) == _bits(fitted.transform(FRAME).to_numpy())
+
+
+def test_many_categories_are_as_right_as_few() -> None:
+    frame = pl.DataFrame({"s": [f"c{n}" for n in range(200)]})
+    fitted = Recipe(T.one_hot("s")).fit(frame)
+    rows = [*frame.to_dicts(), {"s": None}, {"s": "new"}]
+    want = fitted.transform(pl.DataFrame(rows)).to_numpy()
+    assert want.sum() == 200
+    assert _bits([fitted.row(row) for row in rows]) == _bits(want)
+
+
+def test_a_row_may_be_changed_by_who_asked_for_it() -> None:
+    fitted = Recipe(T.select("x")).fit(FRAME)
+    made = fitted.row({"x": 1.0})
+    made[0] = 5
+    assert fitted.row({"x": 1.0}).tolist() == [1.0]
+    assert fitted.rows([{"x": 1.0}]).flags.writeable
+
+
+ALL = {"f": 1.5, "i": 2, "s": "a", "b": True, "t": datetime(2013, 1, 1), "d": date(2013, 1, 1)}
+
+
+def _all() -> FittedRecipe:
+    return Recipe(
+        T.select("f", "i", "b"),
+        T.one_hot("s"),
+        T.date_parts("t", ["hour", "minute"]),
+        T.date_parts("d", ["day"]),
+    ).fit(pl.DataFrame([ALL]))
+
+
+@pytest.mark.parametrize(
+    ("change", "feature", "want"),
+    [
+        ({"f": np.float32(0.5)}, 0, 0.5),
+        ({"f": np.int64(3)}, 0, 3.0),
+        ({"f": 2**70}, 0, 2.0**70),
+        ({"i": np.uint8(3)}, 1, 3.0),
+        ({"b": np.bool_(False)}, 2, 0.0),
+        ({"s": np.str_("a")}, 3, 1.0),
+        ({"t": pd.Timestamp("2013-01-01T07:30")}, 4, 7.0),
+        ({"t": datetime(2013, 1, 1, 7, fold=1)}, 4, 7.0),
+        ({"t": datetime(2013, 1, 1, 7, tzinfo=timezone(timedelta(hours=2)))}, 4, 5.0),
+        ({"t": "2013-01-01T07:30:00+02:00"}, 4, 5.0),
+        ({"t": pd.NaT}, 4, math.nan),
+        ({"d": "2013-01-09"}, 6, 9.0),
+    ],
+)
+def test_what_stands_for_a_raw_type_is_taken(change: Any, feature: int, want: float) -> None:
+    fitted = _all()
+    for got in (
+        fitted.row({**ALL, **change}),
+        fitted._rows_scorer().through_polars([{**ALL, **change}])[0],
+    ):
+        assert got[feature] == want or (math.isnan(want) and math.isnan(got[feature]))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"f": np.bool_(True)}, "f"),
+        ({"f": np.str_("1.5")}, "f"),
+        ({"f": np.array([1.0])}, "f"),
+        ({"f": 1j}, "f"),
+        ({"i": np.array([1, 2])}, "i"),
+        ({"i": np.float64(1)}, "i"),
+        ({"i": -(2**63) - 1}, "i"),
+        ({"b": "true"}, "b"),
+        ({"b": 0}, "b"),
+        ({"s": b"a"}, "s"),
+        ({"s": ["a"]}, "s"),
+        ({"t": 5}, "t"),
+        ({"t": date(2013, 1, 1)}, "t"),
+        ({"t": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))}, "t"),
+        ({"d": 5}, "d"),
+        ({"d": "2013-13-01"}, "d"),
+    ],
+)
+def test_what_does_not_is_refused_by_name(change: Any, field: str) -> None:
+    fitted = _all()
+    scorer = fitted._rows_scorer()
+    row = {**ALL, **change}
+    for score in (
+        fitted.row,
+        lambda one: scorer.some([one]),
+        lambda one: scorer.through_polars([ALL, one]),
+    ):
+        with pytest.raises(RecipeError) as refused:
+            score(row)
+        assert refused.value.field == field
+        assert "Give" in str(refused.value)
+
+
+def test_a_utc_time_of_any_zone_is_one_moment() -> None:
+    fitted = _all()
+    late = datetime(9999, 12, 31, 23, 30, tzinfo=UTC)
+    assert fitted.row({**ALL, "t": late})[4] == 23.0
+
+
+def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rows that are made to take long, polars from few rows on; without, rows one by one."""
+    rows = [{"x": float(n)} for n in range(400)]
+    quick = Recipe(T.select("x")).fit(FRAME)
+    scorer = quick._rows_scorer()
+    assert scorer.batch_from is None
+    quick.rows(rows[:7])
+    assert scorer.batch_from is None  # few rows: not worth the question
+    want = quick.rows(rows)
+    assert scorer.batch_from is not None
+    slow = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    into = slow._into
+
+    def sleepy(row: Any, out: Any, at: int) -> None:
+        time.sleep(0.002)
+        into(row, out, at)
+
+    monkeypatch.setattr(slow, "_into", sleepy)
+    asked: list[int] = []
+    batch = slow._batch
+    monkeypatch.setattr(slow, "_batch", lambda frame: (asked.append(frame.height), batch(frame))[1])
+    assert _bits(slow.rows(rows)) == _bits(want)
+    assert slow.batch_from is not None
+    assert slow.batch_from < 400
+    assert asked[-1] == 400
+
+
+def test_the_crossing_follows_from_the_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    cases = [((1000.0, 1.0, 11.0), 100.0), ((0.0, 1.0, 2.0), 0.0), ((10.0, 2.0, 1.0), math.inf)]
+    for (fixed, each, row), want in cases:
+        monkeypatch.setattr(
+            rows_module, "_seconds", lambda call, rows, f=fixed, e=each: f + e * len(rows)
+        )
+        monkeypatch.setattr(scorer, "_row_seconds", lambda rows, limit, r=row: r)
+        assert scorer._crossing([{"x": 1.0}]) == pytest.approx(want)
