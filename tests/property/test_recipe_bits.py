@@ -21,6 +21,7 @@ from tests.property.recipe_draws import GENERATORS, recipes, rows_of, schemas
 # Of drawn transforms two may give one name, one may impute what another takes as a category, and a
 # fit may find nothing to learn from.
 REFUSALS = (
+    "conversion from",
     "operation not supported",
     "earlier transform",
     "no feature",
