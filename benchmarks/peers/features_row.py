@@ -21,6 +21,7 @@ import numpy as np
 
 Row = dict[str, Any]
 SEEN, SMOOTHING, BUSY_S = 4096, 20.0, 0.2
+FIGURES: list[dict[str, Any]] = []
 
 
 def data(groups: int) -> tuple[list[Row], list[float]]:
@@ -156,19 +157,24 @@ def feast(rows: list[Row], label: list[float]) -> Any:
     from feast import FeatureStore, Field, RepoConfig, RequestSource
     from feast.infra.online_stores.sqlite import SqliteOnlineStoreConfig
     from feast.on_demand_feature_view import on_demand_feature_view
-    from feast.types import Float32, Float64, Int64, String, UnixTimestamp
+    from feast.types import Float64, Int64, String, UnixTimestamp
 
     groups = range(len(rows[0]) // 6)
-    figures = [learned(rows, label, g) for g in groups]
+    # Feast runs the source of a view in a namespace of its own, so the figures are found by module.
+    FIGURES[:] = [learned(rows, label, g) for g in groups]
     types = {"a": Float64, "b": Float64, "n": Int64, "s": String, "c": String, "t": UnixTimestamp}
     asked = [Field(name=f"{x}{g}", dtype=kind) for g in groups for x, kind in types.items()]
     titles = ("a", "missing", "b", "n", "atl", "jfk", "lga", "c", "hour", "weekday")
     names = [f"{title}_{g}" for g in groups for title in titles]
     source = RequestSource(name="asked", schema=asked)
 
+    sys.modules["features_row_figures"] = sys.modules[__name__]
+
     def view(inputs: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for g, f in enumerate(figures):
+        import sys
+
+        found = {}
+        for g, f in enumerate(sys.modules["features_row_figures"].FIGURES):
             a, s, t = inputs[f"a{g}"], inputs[f"s{g}"], inputs[f"t{g}"]
             found[f"a_{g}"] = [f["a"] if x is None else x for x in a]
             found[f"missing_{g}"] = [1.0 if x is None else 0.0 for x in a]
@@ -193,7 +199,7 @@ def feast(rows: list[Row], label: list[float]) -> Any:
             entity_key_serialization_version=3,
         )
     )
-    schema = [Field(name=name, dtype=Float32) for name in names]
+    schema = [Field(name=name, dtype=Float64) for name in names]
     made = on_demand_feature_view(sources=[source], schema=schema, mode="python")(view)
     store.apply([made])
     wanted = [f"view:{name}" for name in names]

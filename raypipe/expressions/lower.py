@@ -2,7 +2,8 @@
 
 With a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall
 into a vector register and the rest; so do quotients of durations, and the sign of zero where a
-constant zero is added or taken from. Where a row must have the same bits wherever it stands, they
+constant zero is added or taken from. A constant with a column to stand in for its nulls, of
+which it has none, is a constant to polars too. Where a row must have the same bits wherever it stands, they
 are computed from operations that are free of this: ``floor(a / b)``, ``a - b * floor(a / b)``, a
 quotient of whole microseconds, and no addition of zero at all.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.expressions.decode import build, children, root_node
-from raypipe.expressions.ops import VERSION
+from raypipe.expressions.ops import TYPE_NAMES, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,9 @@ def _lower(node: Node, schema: pl.LazyFrame) -> Node:
         return node
     args = [_lower(child, schema) for child in node["args"]]
     lowered = {**node, "args": args}
+    if node["op"] in ("fill_null", "coalesce"):
+        first = next((arg for arg in args if _reads(arg) or _known(arg)), args[0])
+        return lowered if _reads(first) else _cast(first, _type(node, schema))
     if node["op"] not in ("add", "sub", "div", "floordiv", "mod"):
         return lowered
     if not _type(node, schema).is_float() or not _reads(node):
@@ -79,6 +83,16 @@ def _float(node: Node, schema: pl.LazyFrame) -> Node:
     if _type(node, schema).is_float():
         return node
     return {"op": "cast", "args": [node], "options": {"to": "float64", "strict": True}}
+
+
+def _known(node: Node) -> bool:
+    return pl.select(build(node)).item() is not None
+
+
+def _cast(node: Node, dtype: pl.DataType) -> Node:
+    if pl.select(build(node).alias("#")).schema["#"] == dtype or dtype not in TYPE_NAMES:
+        return node
+    return {"op": "cast", "args": [node], "options": {"to": TYPE_NAMES[dtype], "strict": True}}
 
 
 def _type(node: Node, schema: pl.LazyFrame) -> pl.DataType:
