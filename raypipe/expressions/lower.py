@@ -2,10 +2,11 @@
 
 With a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall
 into a vector register and the rest; so do quotients of durations, and the sign of zero where a
-constant zero is added or taken from. A constant with a column to stand in for its nulls, of
-which it has none, is a constant to polars too. Where a row must have the same bits wherever it stands, they
-are computed from operations that are free of this: ``floor(a / b)``, ``a - b * floor(a / b)``, a
-quotient of whole microseconds, and no addition of zero at all.
+constant zero is added or taken from. A constant with a column to stand in for its nulls, of which
+it has none, is a constant to polars too. Where a row must have the same bits wherever it stands,
+they are computed from operations that are free of this: ``floor(a / b)``,
+``a - b * floor(a / b)``, a quotient of whole microseconds, no addition of zero at all, and the
+constant itself.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from raypipe.core.errors import RecipeError
 
@@ -208,7 +209,7 @@ def coercer(name: str, want: str) -> Coerce:
     return careful
 
 
-def column_of(title: str, kind: str, values: list[Any], coerce: Coerce) -> pl.Series:
+def column_of(title: str, kind: str, values: Sequence[Any], coerce: Coerce) -> pl.Series:
     """The values of one field as a column of its raw type.
 
     Args:
@@ -221,15 +222,14 @@ def column_of(title: str, kind: str, values: list[Any], coerce: Coerce) -> pl.Se
         RecipeError: a value is of another type.
     """
     exact, dtype = _COERCE[kind][0], RAW_TYPES[kind]
-    if kind == "datetime":
-        # datetime.datetime of exactly this type, without a zone, needs no call.
-        values = [
-            value if type(value) is datetime and value.tzinfo is None else coerce(value)
-            for value in values
-        ]
-    elif not set(map(type, values)) <= {exact, type(None)}:
+    plain = set(map(type, values)) <= {exact, type(None)}
+    if plain and kind == "datetime":
+        plain = all(value is None or value.tzinfo is None for value in values)
+    if not plain:
         values = list(map(coerce, values))
     try:
+        if kind == "datetime":  # twice as fast by way of Arrow
+            return pl.Series(title, pa.array(values, pa.timestamp("us")))
         return pl.Series(title, values, dtype=dtype, strict=True)
     except (TypeError, OverflowError, UnicodeError, pl.exceptions.PolarsError):
         return pl.Series(title, list(map(coerce, values)), dtype=dtype, strict=True)

@@ -25,6 +25,7 @@ from raypipe.features.fit import (
 )
 from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
+from raypipe.features.replay import record, replay
 from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
 from raypipe.features.spec import check_version, read_recipe, recipe_data
@@ -57,6 +58,8 @@ class FittedRecipe:
             if step.number in wanted
         }
         self._steps, self._places = _bound(plan, self._fitted)
+        self._calls = record(self._steps, self._fitted)
+        self._features_of = [_feature(name, place) for name, place in self._places.items()]
         self._scorer: RowScorer | None = None
         self._one: Callable[[Mapping[str, Any]], npt.NDArray[np.float32]] = self._first_row
 
@@ -129,8 +132,11 @@ class FittedRecipe:
         if rows == 1:
             # polars takes a column of one row for a constant and divides by it in another way.
             frame = pl.concat([frame, frame])
-        made = apply(frame.lazy(), self._steps, self._fitted)
-        done = collected(made.select(_feature(name, place) for name, place in self._places.items()))
+        if self._calls is None:
+            made = apply(frame.lazy(), self._steps, self._fitted)
+        else:
+            made = replay(frame.lazy(), self._calls)
+        done = collected(made.select(self._features_of))
         return done.head(rows)
 
     def labels(self, data: Data) -> pl.Series:
@@ -175,8 +181,9 @@ class FittedRecipe:
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """The features of some rows: float32, shape (rows, features).
 
-        Few rows go one by one, many through polars, whichever is faster; the bits are the same.
-        Where the two cross is timed once for each recipe, on the first call with 8 rows or more.
+        They go one by one or through polars, whichever is faster; the bits are the same. Which it
+        is for so many rows is timed once on the first such call of 8 rows or more, which then
+        takes a few times as long.
 
         Raises:
             RecipeError: as ``row``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.features.columns import coercer, column_of, unknown
+from raypipe.features.columns import RAW_TYPES, coercer, column_of, unknown
 from raypipe.features.row_code import row_function
 from raypipe.features.transforms.base import slot
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from raypipe.features.transforms import Fitted
 
 F4 = np.dtype(np.float32)
-# Fewer rows go one by one without a question; so many are timed to find where polars is faster.
-FEW = 8
-SAMPLE, LARGE_SAMPLE = 64, 512
+# Fewer rows go one by one without a question.
+FEW, CHUNK = 8, 64
 
 Floats = npt.NDArray[np.float32]
 Rows = Sequence[Mapping[str, Any]]
@@ -65,7 +65,9 @@ class RowScorer:
         given = (self._places, self._check_fields, self._pack, self._empty)
         into = row_function(self._fields, steps, fitted, *given)
         self._into = into or self._through_slots(steps, fitted)
-        self.batch_from: float | None = None  # not known before the first call with some rows
+        self._pick = operator.itemgetter(*self._inputs)
+        # Lengths of numbers of rows in bits: up to which rows go one by one, from which to polars.
+        self._by_row, self._by_batch = FEW.bit_length() - 1, 64
 
     def _through_slots(
         self, steps: Sequence[Step], fitted: Mapping[int, Fitted]
@@ -126,56 +128,61 @@ class RowScorer:
         return self._batch(self.frame(rows))
 
     def rows(self, rows: Rows) -> Floats:
-        """The features of rows, the faster way for so many."""
-        if len(rows) < FEW and self.batch_from is None:
-            return self.some(rows)
-        if self.batch_from is None:
-            self.batch_from = self._crossing(rows)
-        return self.some(rows) if len(rows) < self.batch_from else self.through_polars(rows)
+        """The features of rows, the faster way for so many.
 
-    def _crossing(self, rows: Rows) -> float:
-        """From how many rows on polars is faster, timed once on rows of the caller.
-
-        A row costs the same each time, polars a fixed time and less for each row: the row's time
-        over 64 rows, and the line through polars' times for 64 and for 512 rows, cross there. The
-        least of some runs counts, since whatever else the machine does only adds. Takes as long as
-        polars needs for about 1,200 rows.
+        A call of 8 rows or more of a size (a power of two) that was not met before goes both ways
+        and is timed. Polars gains with rows: where it was faster, it is for more rows, and where
+        it was slower, it is for fewer. Nothing is guessed from other sizes than those.
         """
-        few = [rows[number % len(rows)] for number in range(SAMPLE)]
-        many = few * (LARGE_SAMPLE // SAMPLE)
-        few_s = min(_seconds(self.through_polars, few) for _ in range(3))
-        many_s = min(_seconds(self.through_polars, many) for _ in range(2))
-        row_s = min(self._row_seconds(few, few_s) for _ in range(3))
-        each_s = max(0.0, (many_s - few_s) / (LARGE_SAMPLE - SAMPLE))
-        fixed_s = max(0.0, few_s - SAMPLE * each_s)
-        return fixed_s / (row_s - each_s) if row_s > each_s else math.inf
+        size = len(rows).bit_length()
+        if size <= self._by_row:
+            return self.some(rows)
+        if size >= self._by_batch:
+            return self.through_polars(rows)
+        if self._polars_is_faster(rows):
+            self._by_batch = size
+            return self.through_polars(rows)
+        self._by_row = size
+        return self.some(rows)
 
-    def _row_seconds(self, rows: Rows, limit_s: float) -> float:
-        """Seconds for one row; stops after ``limit_s``, since a step may be slow on rows."""
+    def _polars_is_faster(self, rows: Rows) -> bool:
+        """Goes both ways; the least time counts, since what else the machine does only adds."""
+        batch_s = min(_seconds(self.through_polars, rows) for _ in range(3))
+        return all(self._longer_than(batch_s, rows) for _ in range(2))
+
+    def _longer_than(self, limit_s: float, rows: Rows) -> bool:
+        """Whether rows take longer one by one; asked after each 64, as a step may be slow."""
         begin = time.perf_counter()
-        done, spent = 0, 0.0
-        while done < len(rows) and spent <= limit_s:
-            self.one(rows[done])
-            done += 1
-            spent = time.perf_counter() - begin
-        return spent / done
+        for at in range(0, len(rows), CHUNK):
+            self.some(rows[at : at + CHUNK])
+            if time.perf_counter() - begin > limit_s:
+                return True
+        return False
 
     def frame(self, rows: Rows) -> pl.DataFrame:
         """The rows as a frame of slots, every field checked as ``one`` checks it."""
-        count = len(self._fields)
-        for row in rows:
-            if not isinstance(row, Mapping) or len(row) != count:
+        if not rows:
+            return pl.DataFrame(
+                {
+                    slot(place): pl.Series([], dtype=RAW_TYPES[kind])
+                    for _, place, kind, _ in self._fields
+                }
+            )
+        try:
+            counts = set(map(len, rows))
+            picked = list(map(self._pick, rows))
+        except (KeyError, TypeError):
+            for row in rows:
                 self._check_fields(row)
-        columns = []
-        for name, place, kind, coerce in self._fields:
-            try:
-                values = [row[name] for row in rows]
-            except KeyError:
-                for row in rows:
-                    self._check_fields(row)
-                raise
-            columns.append(column_of(slot(place), kind, values, coerce))
-        return pl.DataFrame(columns)
+            raise
+        if counts != {len(self._fields)}:
+            for row in rows:
+                self._check_fields(row)
+        columns = zip(*picked, strict=True) if len(self._fields) > 1 else [picked]
+        made = []
+        for values, (_, place, kind, coerce) in zip(columns, self._fields, strict=True):
+            made.append(column_of(slot(place), kind, values, coerce))
+        return pl.DataFrame(made)
 
 
 def _seconds(call: Callable[[Rows], object], rows: Rows) -> float:

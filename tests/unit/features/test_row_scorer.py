@@ -16,7 +16,6 @@ import pytest
 from raypipe.core.errors import RecipeError
 from raypipe.expressions import code
 from raypipe.features import FittedRecipe, Recipe
-from raypipe.features import rows as rows_module
 from raypipe.features import transforms as T  # noqa: N812
 
 HOSTILE = [
@@ -231,38 +230,60 @@ def test_a_utc_time_of_any_zone_is_one_moment() -> None:
 
 
 def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With rows that are made to take long, polars from few rows on; without, rows one by one."""
-    rows = [{"x": float(n)} for n in range(400)]
-    quick = Recipe(T.select("x")).fit(FRAME)
-    scorer = quick._rows_scorer()
-    assert scorer.batch_from is None
-    quick.rows(rows[:7])
-    assert scorer.batch_from is None  # few rows: not worth the question
-    want = quick.rows(rows)
-    assert scorer.batch_from is not None
-    slow = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
-    into = slow._into
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    rows = [{"x": float(n)} for n in range(5000)]
+    want = _bits(scorer.some(rows))
+    taken: list[str] = []
+    waits = {"row": 0.0, "polars": 0.0}
+    into, batch = scorer._into, scorer._batch
 
-    def sleepy(row: Any, out: Any, at: int) -> None:
-        time.sleep(0.002)
+    def by_row(row: Any, out: Any, at: int) -> None:
+        time.sleep(waits["row"])
+        taken.append("row")
         into(row, out, at)
 
-    monkeypatch.setattr(slow, "_into", sleepy)
-    asked: list[int] = []
-    batch = slow._batch
-    monkeypatch.setattr(slow, "_batch", lambda frame: (asked.append(frame.height), batch(frame))[1])
-    assert _bits(slow.rows(rows)) == _bits(want)
-    assert slow.batch_from is not None
-    assert slow.batch_from < 400
-    assert asked[-1] == 400
+    def by_batch(frame: pl.DataFrame) -> Any:
+        time.sleep(waits["polars"])
+        taken.append("polars")
+        return batch(frame)
+
+    def last(count: int) -> str:
+        assert _bits(scorer.rows(rows[:count])) == want[: 4 * count]
+        return taken[-1]
+
+    monkeypatch.setattr(scorer, "_into", by_row)
+    monkeypatch.setattr(scorer, "_batch", by_batch)
+    waits["polars"] = 0.2
+    assert last(7) == "row"
+    assert "polars" not in taken  # few rows: not worth the question
+    assert last(100) == "row"
+    asked = len(taken)
+    assert last(100) == last(20) == last(127) == "row"  # known: as many, or fewer
+    assert len(taken) == asked + 100 + 20 + 127
+    waits["polars"], waits["row"] = 0.0, 0.01
+    assert last(100) == "row"
+    assert last(1000) == "polars"  # more rows are another question
+    asked = len(taken)
+    assert last(1000) == last(5000) == "polars"
+    assert len(taken) == asked + 2
 
 
-def test_the_crossing_follows_from_the_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_row_does_not_hold_up_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
-    cases = [((1000.0, 1.0, 11.0), 100.0), ((0.0, 1.0, 2.0), 0.0), ((10.0, 2.0, 1.0), math.inf)]
-    for (fixed, each, row), want in cases:
-        monkeypatch.setattr(
-            rows_module, "_seconds", lambda call, rows, f=fixed, e=each: f + e * len(rows)
-        )
-        monkeypatch.setattr(scorer, "_row_seconds", lambda rows, limit, r=row: r)
-        assert scorer._crossing([{"x": 1.0}]) == pytest.approx(want)
+    calls: list[int] = []
+    some = scorer.some
+
+    def slow(rows: Any) -> Any:
+        time.sleep(0.1)
+        calls.append(len(rows))
+        return some(rows)
+
+    monkeypatch.setattr(scorer, "some", slow)
+    assert scorer._polars_is_faster([{"x": 1.0}] * 4096)
+    assert calls == [64, 64]
+
+
+def test_rows_of_one_field_and_no_row_go_both_ways() -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    assert scorer.through_polars([{"x": 1.0}, {"x": None}]).tolist()[0] == [1.0]
+    assert scorer.through_polars([]).shape == scorer.some([]).shape == (0, 1)
