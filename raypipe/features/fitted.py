@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -132,12 +133,13 @@ class FittedRecipe:
         if rows == 1:
             # polars takes a column of one row for a constant and divides by it in another way.
             frame = pl.concat([frame, frame])
-        if self._calls is None:
-            made = apply(frame.lazy(), self._steps, self._fitted)
-        else:
-            made = replay(frame.lazy(), self._calls)
-        done = collected(made.select(self._features_of))
-        return done.head(rows)
+        if self._calls is not None:
+            # On a frame polars refuses a few expressions that it computes lazily, such as
+            # 0 > x where x is null in every row; those are left to the way below.
+            with contextlib.suppress(pl.exceptions.PolarsError):
+                return replay(frame, self._calls).select(self._features_of).head(rows)
+        made = apply(frame.lazy(), self._steps, self._fitted)
+        return collected(made.select(self._features_of)).head(rows)
 
     def labels(self, data: Data) -> pl.Series:
         """The label of rows as Float32; null where it is not known.
