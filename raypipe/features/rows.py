@@ -148,7 +148,7 @@ class RowScorer:
     def _polars_is_faster(self, rows: Rows) -> bool:
         """Goes both ways; the least time counts, since what else the machine does only adds."""
         batch_s = min(_seconds(self.through_polars, rows) for _ in range(3))
-        return all(self._longer_than(batch_s, rows) for _ in range(2))
+        return all(self._longer_than(batch_s, rows) for _ in range(3))
 
     def _longer_than(self, limit_s: float, rows: Rows) -> bool:
         """Whether rows take longer one by one; asked after each 64, as a step may be slow."""

@@ -280,10 +280,19 @@ def test_a_slow_row_does_not_hold_up_the_question(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(scorer, "some", slow)
     assert scorer._polars_is_faster([{"x": 1.0}] * 4096)
-    assert calls == [64, 64]
+    assert calls == [64, 64, 64]
 
 
 def test_rows_of_one_field_and_no_row_go_both_ways() -> None:
     scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
     assert scorer.through_polars([{"x": 1.0}, {"x": None}]).tolist()[0] == [1.0]
     assert scorer.through_polars([]).shape == scorer.some([]).shape == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["*", "^x$", "^.*$"])
+def test_a_column_that_polars_takes_for_a_pattern_is_refused(name: str) -> None:
+    frame = FRAME.rename({"x": name})
+    with pytest.raises(RecipeError, match="pattern") as refused:
+        Recipe(T.impute(name)).fit(frame)
+    assert refused.value.field == name
+    assert Recipe(T.one_hot("s")).fit(frame).feature_names == ("s=", "s=a", "s=b")
