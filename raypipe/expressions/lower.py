@@ -1,10 +1,12 @@
 """Rewrites what polars does not compute the same for every row of a column (polars 2.1).
 
-With a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall
-into a vector register and the rest; so do quotients of durations, and the sign of zero where a
-constant zero is added or taken from. A constant with a column to stand in for its nulls, of which
-it has none, is a constant to polars too. Where a row must have the same bits wherever it stands,
-they are computed from operations that are free of this: ``floor(a / b)``,
+A quotient by a constant is a product with its inverse where a piece of a column has several rows,
+and a true quotient where it has one; polars cuts a short column into a piece for each thread. With
+a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall into a
+vector register and the rest; so do quotients of durations, and the sign of zero where a constant
+zero is added or taken from. A constant with a column to stand in for its nulls, of which it has
+none, is a constant to polars too. Where a row must have the same bits wherever it stands, they are
+computed from operations that are free of this: ``a * (1 / b)``, ``floor(a / b)``,
 ``a - b * floor(a / b)``, a quotient of whole microseconds, no addition of zero at all, and the
 constant itself.
 """
@@ -67,8 +69,13 @@ def _lower(node: Node, schema: pl.LazyFrame) -> Node:
 
 def _quotient(a: Node, b: Node, schema: pl.LazyFrame) -> Node:
     if _type(a, schema) == pl.Duration and _type(b, schema) == pl.Duration:
-        return _op("div", _op("total_microseconds", a), _op("total_microseconds", b))
-    return _op("div", a, b)
+        a, b = _op("total_microseconds", a), _op("total_microseconds", b)
+    quotient = _op("div", a, b)
+    dtype = _type(quotient, schema)
+    if _reads(b) or dtype not in (pl.Float64, pl.Float32) or not _known(b):
+        return quotient
+    one = {"lit": 1.0, "type": TYPE_NAMES[dtype]}
+    return _op("mul", a, _op("div", one, b))
 
 
 def _sum(node: Node, schema: pl.LazyFrame) -> Node:

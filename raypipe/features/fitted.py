@@ -26,7 +26,7 @@ from raypipe.features.fit import (
 )
 from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
-from raypipe.features.replay import record, replay
+from raypipe.features.replay import materialised, record, replay
 from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
 from raypipe.features.spec import check_version, read_recipe, recipe_data
@@ -129,7 +129,7 @@ class FittedRecipe:
         return self._of_slots(to_slots(rows, self._plan, self._plan.inputs))
 
     def _of_slots(self, frame: pl.DataFrame) -> pl.DataFrame:
-        rows = frame.height
+        rows, frame = frame.height, materialised(frame)
         if rows == 1:
             # polars takes a column of one row for a constant and divides by it in another way.
             frame = pl.concat([frame, frame])

@@ -296,3 +296,28 @@ def test_a_column_that_polars_takes_for_a_pattern_is_refused(name: str) -> None:
         Recipe(T.impute(name)).fit(frame)
     assert refused.value.field == name
     assert Recipe(T.one_hot("s")).fit(frame).feature_names == ("s=", "s=a", "s=b")
+
+
+def test_a_row_has_its_bits_in_a_frame_of_any_height() -> None:
+    """polars cuts a frame into a piece for each thread, and divides a piece of one row truly."""
+    recipe = Recipe(T.derive(a=pl.col("x") % 7, b=pl.col("x") / 7, c=pl.col("x") / pl.lit(5e-324)))
+    fitted = recipe.fit(FRAME)
+    for value in (3.26547413155728e16, 0.0, -3.0, math.inf):
+        want = _bits(fitted.row({"x": value}))
+        for height in (*range(1, 20), 64, 65):
+            frame = pl.DataFrame({"x": [value] * height})
+            for one in (frame, pl.concat([frame[:1], frame[1:]], rechunk=False)):
+                assert _bits(fitted.transform(one).to_numpy()) == want * height
+
+
+def test_a_column_of_one_value_is_a_column() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(0, 1e3, 200)
+    frame = pl.DataFrame({"x": x, "s": ["a"] * 200}).with_columns(z=pl.lit(7.3), y=pl.lit(1))
+    recipe = Recipe(
+        T.derive(k=pl.coalesce(pl.lit(7.7), "x")),
+        T.derive(a=pl.col("x") / pl.col("z"), b=pl.col("x") / pl.col("k"), c=pl.col("k") * 1.0),
+    )
+    fitted = recipe.fit(frame)
+    rows = frame.select(list(fitted.inputs)).to_dicts()
+    assert _bits([fitted.row(row) for row in rows]) == _bits(fitted.transform(frame).to_numpy())
