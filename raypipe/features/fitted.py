@@ -129,10 +129,11 @@ class FittedRecipe:
         return self._of_slots(to_slots(rows, self._plan, self._plan.inputs))
 
     def _of_slots(self, frame: pl.DataFrame) -> pl.DataFrame:
-        rows, frame = frame.height, materialised(frame)
+        rows = frame.height
         if rows == 1:
             # polars takes a column of one row for a constant and divides by it in another way.
             frame = pl.concat([frame, frame])
+        frame = materialised(frame)
         if self._calls is not None:
             # On a frame polars refuses a few expressions that it computes lazily, such as
             # 0 > x where x is null in every row; those are left to the way below.

@@ -90,8 +90,9 @@ def replay(frame: pl.DataFrame, calls: Sequence[Call]) -> pl.DataFrame:
 
 
 def materialised(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same rows, no column of which polars remembers to be one value.
+    """The same rows in one piece, no column of which polars remembers to be one value.
 
-    By such a column it divides as by a constant, which gives other bits.
+    A column of one value, or a piece of one row, is to polars a constant, by which it divides and
+    from which it subtracts with other bits.
     """
-    return pl.DataFrame(frame.get_columns())
+    return pl.DataFrame(frame.rechunk().get_columns())

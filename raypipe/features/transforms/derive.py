@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -122,12 +123,14 @@ def _through_polars(
     expr = decode(expression).alias("#")
 
     def value(slots: list[Any]) -> Any:
-        # Two rows, not one: polars takes a column of one row for a constant, and divides by a
-        # constant in another way than by a column.
+        # Two rows in one piece: polars takes a column of one row for a constant, and divides by a
+        # constant in another way than by a column. It cuts a frame into pieces when it is lazy.
         frame = pl.DataFrame(
             {name: [slots[place]] * 2 for name, place in reads.items()}, schema=types
         )
-        try:
+        with contextlib.suppress(pl.exceptions.PolarsError):
+            return frame.select(expr)["#"][0]
+        try:  # lazily it takes a few expressions more
             return frame.lazy().select(expr).collect(optimizations=pl.QueryOptFlags.none())["#"][0]
         except pl.exceptions.PolarsError as failure:
             raise RecipeError(

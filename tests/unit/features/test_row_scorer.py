@@ -321,3 +321,12 @@ def test_a_column_of_one_value_is_a_column() -> None:
     fitted = recipe.fit(frame)
     rows = frame.select(list(fitted.inputs)).to_dicts()
     assert _bits([fitted.row(row) for row in rows]) == _bits(fitted.transform(frame).to_numpy())
+
+
+def test_a_piece_of_one_row_is_no_constant() -> None:
+    fitted = Recipe(T.derive(a=pl.col("x") - (pl.col("x") > pl.col("x")).cast(pl.Int64))).fit(FRAME)
+    frame = pl.DataFrame({"x": [0.0]})
+    want = _bits(fitted.row({"x": 0.0}))
+    for pieces in range(1, 5):
+        one = pl.concat([frame] * pieces, rechunk=False)
+        assert _bits(fitted.transform(one).to_numpy()) == want * pieces
