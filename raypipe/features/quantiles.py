@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import polars as pl
 
 from raypipe.core.errors import RecipeError
 
@@ -101,16 +102,27 @@ class QuantileSketch:
         """
         if not len(values):
             return
-        ordered = np.sort(np.asarray(values, np.float64))
+        given = pl.Series(np.asarray(values, np.float64))
+        # polars sorts without holding the interpreter, and faster than numpy.
+        ordered = given.sort(multithreaded=False).to_numpy()
         if np.isnan(ordered[-1]):
             raise RecipeError("a quantile sketch takes no NaN", "NaN", "Leave it out.", "values")
-        new = np.empty(len(ordered), np.bool_)
-        new[0] = True
-        np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-        starts = np.flatnonzero(new)
+        starts = np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
+        ends = np.append(starts[1:], len(ordered))
+        if len(starts) > self.exact:  # as `_thin` would
+            chosen = np.searchsorted(starts, self._marks(len(ordered)), side="right") - 1
+            keep = np.unique(np.concatenate(([0], chosen, [len(starts) - 1])))
+            starts, ends = starts[keep], ends[keep]
+        self._take(ordered[starts], starts, ends - starts, ends)
+
+    def update_counts(self, values: Floats, counts: Counts) -> None:
+        """Takes rising, distinct values, each as often as its count says; counts are positive."""
+        ends = np.cumsum(counts)
+        self._take(np.asarray(values, np.float64), ends - counts, np.asarray(counts), ends)
+
+    def _take(self, values: Floats, low: Counts, own: Counts, high: Counts) -> None:
         part = type(self)(self.exact)
-        high = np.append(starts[1:], len(ordered))
-        part._set(ordered[starts] + 0.0, starts, high - starts, high)  # + 0.0: -0.0 becomes 0.0
+        part._set(values + 0.0, low, own, high)  # + 0.0: -0.0 becomes 0.0
         part._thin()
         self.merge(part)
 
@@ -140,12 +152,14 @@ class QuantileSketch:
     def _thin(self) -> None:
         if len(self._values) <= self.exact:
             return
-        steps = self.exact // 2
-        # Between ranks n / steps apart an answer is off by half of that more than before.
-        ranks = np.arange(steps, dtype=np.float64) * (self.count / steps)
-        chosen = self._nearest(ranks.astype(np.int64))
+        chosen = self._nearest(self._marks(self.count))
         keep = np.unique(np.concatenate(([0], chosen, [len(self._values) - 1])))
         self._set(self._values[keep], self._low[keep], self._own[keep], self._high[keep])
+
+    def _marks(self, count: int) -> Counts:
+        """The ranks to keep of so many values: between two, an answer is off by half their gap."""
+        steps = self.exact // 2
+        return (np.arange(steps, dtype=np.float64) * (count / steps)).astype(np.int64)
 
     def _nearest(self, ranks: Counts) -> npt.NDArray[np.intp]:
         """The place of the value that is the least off for each rank."""

@@ -66,3 +66,16 @@ def test_many_equal_values_stay_exact() -> None:
         total.merge(_of(np.repeat(np.arange(40.0), k + 1), 64))
     assert total.error == 0.0
     assert total.count == 40 * 50 * 51 // 2
+
+
+def test_counts_stand_for_so_many_values() -> None:
+    counted = QuantileSketch(16)
+    counted.update_counts(np.array([-0.0, 2.0, 5.0]), np.array([3, 1, 2]))
+    assert counted == _of([5, 0, 2, 0, 5, 0], 16)
+
+
+def test_values_are_thinned_alike_however_they_come() -> None:
+    values = np.random.default_rng(2).integers(0, 900, 5_000).astype(np.float64)
+    counted = QuantileSketch(64)
+    counted.update_counts(*np.unique(values, return_counts=True))
+    assert counted == _of(values, 64)
