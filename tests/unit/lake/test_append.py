@@ -223,7 +223,10 @@ def test_missing_sources(lake: Lake, tmp_path: Path) -> None:
         with pytest.raises(SourceNotFoundError):
             lake.table("t").append(path)
     with pytest.raises(ConfigError, match="folders and object stores"):
+        lake.table("t").append("https://host/x.csv")
+    with pytest.raises(ConfigError, match="carries a credential") as refused:
         lake.table("t").append("https://host/x.csv?signature=hunter2")
+    assert "hunter2" not in str(refused.value)
     assert not lake.table("t").exists
 
 
