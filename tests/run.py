@@ -3,8 +3,8 @@
 A program whose Ray loses its raylet is ended by Ray's own code, without a summary and with an exit
 code like that of a failed test. So each folder has a process of its own; one that ends without a
 result is told as what it is and run once more. Ending so twice is a failure, and so is every test
-that failed. Many tests wait for processes more than they compute, so two folders run at once;
-``RAYPIPE_TEST_LANES`` says otherwise. What a folder prints comes when it has ended.
+that failed. Many tests wait for processes more than they compute:
+``RAYPIPE_TEST_LANES=2`` runs two folders at once. What a folder prints comes when it has ended.
 
     python -m tests.run [options of pytest] FOLDER…
 """
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from xml.etree import ElementTree
 
-LANES = 2
+LANES = 1
 # The longest first, so that no lane is left with one of them at the end.
 LONG = (
     "tests/unit/lake",
