@@ -1,100 +1,119 @@
-"""What is learned: XGBoost's settings as one checked value."""
+"""What a learner is: settings that build a session, which grows a model round by round.
+
+``XGBoost`` is the one there is. Another needs a frozen class of settings like it and a session,
+and nothing in the rest of the room changes: feeding gives any session its rows, and what is kept,
+resumed and stopped is a matter of rounds and of the bytes that ``save`` gives.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from raypipe.core.errors import ConfigError
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from raypipe.training.feeding import Feed
+    from raypipe.training.objectives import Task
+    from raypipe.training.survey import Labels
 
-# set by raypipe: a user's value would break resuming to the same bytes or the worker's seat
-_RESERVED = {
-    "seed": "Use Trainer(seed=).",
-    "random_state": "Use Trainer(seed=).",
-    "nthread": "Use Trainer(cpus_per_worker=).",
-    "n_jobs": "Use Trainer(cpus_per_worker=).",
-    "seed_per_iteration": "It is always on, so that a resumed run grows the same trees.",
-    "device": "Training on a GPU is not supported yet.",
-}
-_OBJECTIVES = ("binary:logistic",)
+Figures = dict[str, dict[str, float]]
+"""The figures of one round: by set (``train``, ``valid``) and metric."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class XGBoost:
-    """Gradient-boosted trees by the ``hist`` method, for a binary label.
+class Build:
+    """What a session is built of, beside its rows.
 
     Attributes:
-        rounds: trees to grow.
-        max_depth: depth of a tree.
-        learning_rate: shrinkage of each tree.
-        max_bin: histogram bins a feature.
-        params: further XGBoost parameters, by XGBoost's own names (``subsample``,
-            ``colsample_bytree``, ``reg_lambda``, ...).
-
-    Raises:
-        ConfigError: a value is out of its range, or a parameter is one that raypipe sets itself.
+        seed: of all that is sampled.
+        threads: how many it may use; the model does not depend on it.
+        features: names of the features, in the order of their columns.
+        categorical: those of them whose values are codes of categories.
+        labels: what is known of the labels of all ranks.
+        rank: this process's number.
+        world: how many there are.
+        budget: bytes that the session may take; None for what the machine has.
+        folder: a folder on a local disk for what does not fit; removed by whoever gave it.
     """
 
-    rounds: int = 200
-    max_depth: int = 6
-    learning_rate: float = 0.1
-    max_bin: int = 256
-    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int
+    threads: int
+    features: Sequence[str]
+    labels: Labels
+    categorical: Sequence[str] = ()
+    rank: int = 0
+    world: int = 1
+    budget: int | None = None
+    folder: str | None = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
-        for name, low in (("rounds", 1), ("max_depth", 1), ("max_bin", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)
-        if not 0.0 < self.learning_rate <= 1.0:
-            raise ConfigError(
-                "learning_rate must be in (0, 1]", self.learning_rate, field="learning_rate"
-            )
-        for name, act in _RESERVED.items():
-            if name in self.params:
-                raise ConfigError(f"raypipe sets {name} itself", self.params[name], act, name)
-        objective = self.params.get("objective", _OBJECTIVES[0])
-        if objective not in _OBJECTIVES:
-            raise ConfigError(
-                "unsupported objective", objective, f"Use {_OBJECTIVES[0]}.", "objective"
-            )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, as manifests keep it."""
-        return {
-            "name": "xgboost",
-            "rounds": self.rounds,
-            "max_depth": self.max_depth,
-            "learning_rate": self.learning_rate,
-            "max_bin": self.max_bin,
-            "params": dict(self.params),
-        }
+class Session(Protocol):
+    """A model that grows."""
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> XGBoost:
-        """The learner that a manifest names.
+    def load(self, model: bytes) -> None:
+        """Goes on from bytes that ``save`` gave."""
+
+    def grow(self, number: int) -> Figures:
+        """One round, the ``number``-th from 0. What comes out must depend on the model so far, the
+        number and the rows, and on nothing else.
+        """
+
+    def save(self) -> bytes:
+        """The model as bytes, in a format that is no pickle."""
+
+    def cut(self, rounds: int) -> bytes:
+        """The model of the first rounds, as ``save`` gives it."""
+
+
+class Learner(Protocol):
+    """Settings of a learner; immutable, and equal ones learn the same."""
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds to grow at most; 1 for what is fitted at once."""
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """What is evaluated after each round; the first one stops early."""
+
+    def check(self) -> None:
+        """Refuses settings that the library behind it would refuse, before any work.
 
         Raises:
-            ConfigError: it names another learner.
+            ConfigError: it refuses them.
         """
-        if data.get("name") != "xgboost":
-            raise ConfigError("unknown learner", data.get("name"), "This release has 'xgboost'.")
-        return cls(**{key: value for key, value in data.items() if key != "name"})
 
-    def booster_params(self, *, seed: int, threads: int) -> dict[str, Any]:
-        """The parameters for ``xgboost.train``."""
-        return {
-            "objective": _OBJECTIVES[0],
-            "tree_method": "hist",
-            "eval_metric": "logloss",
-            "max_depth": self.max_depth,
-            "learning_rate": self.learning_rate,
-            "max_bin": self.max_bin,
-            **self.params,
-            "seed": seed,
-            "seed_per_iteration": True,
-            "nthread": threads,
-        }
+    def check_labels(self, labels: Labels) -> None:
+        """Refuses labels that cannot be learned.
+
+        Raises:
+            RecipeError: they are not what the learner takes.
+        """
+
+    def check_features(self, features: Sequence[str]) -> None:
+        """Refuses settings that name features which are not there.
+
+        Raises:
+            ConfigError: a feature is not there.
+        """
+
+    def build(self, train: Feed, valid: Feed | None, build: Build) -> Session:
+        """A session with its rows read."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, as manifests keep it; its ``name`` says which learner it is."""
+
+
+def learner_from(data: Mapping[str, Any]) -> Learner:
+    """The learner that a manifest names.
+
+    Raises:
+        ConfigError: this release does not have it.
+    """
+    from raypipe.training.trees import XGBoost
+
+    return XGBoost.from_dict(data)

@@ -1,0 +1,246 @@
+"""XGBoost's settings as one checked value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.training import params as known
+from raypipe.training.objectives import Objective, Task, check_metric, nearest, objective_named
+from raypipe.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from raypipe.training.feeding import Feed
+    from raypipe.training.learner import Build, Session
+    from raypipe.training.survey import Labels
+
+_DEFAULT = "binary:logistic"
+_DEVICES = ("cpu", "cuda")
+_MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class XGBoost:
+    """Gradient-boosted trees by the ``hist`` method.
+
+    ``params={"objective": …}`` says what is learned: two classes (``binary:logistic``, the
+    default), several (``multi:softprob``; their number comes from the labels), a number
+    (``reg:squarederror``, ``reg:gamma``, ``count:poisson`` and others) or an order within groups
+    (``rank:ndcg`` and others, with ``Trainer(group=…)``).
+
+    Attributes:
+        rounds: rounds to grow; each is a tree, or several where there are classes or a forest.
+        max_depth: depth of a tree.
+        learning_rate: shrinkage of each tree: one value, or a ``Schedule``.
+        max_bin: histogram bins a feature.
+        monotone: features by name whose effect may only rise (1) or only fall (-1).
+        interactions: groups of features by name; only features of one group may meet in a branch.
+        categorical: features by name whose values are codes of categories (0, 1, 2 and so on).
+            Those that the recipe marks as codes need not be named.
+        device: ``"cpu"`` or ``"cuda"``.
+        params: further XGBoost parameters, by XGBoost's own names (``subsample``,
+            ``colsample_bytree``, ``reg_lambda``, ``eval_metric``, ...).
+
+    Raises:
+        ConfigError: a value is out of its range, a parameter is unknown or one that raypipe sets
+            itself, or a metric does not suit the objective.
+    """
+
+    rounds: int = 200
+    max_depth: int = 6
+    learning_rate: float | Schedule = 0.1
+    max_bin: int = 256
+    monotone: Mapping[str, int] = field(default_factory=dict)
+    interactions: Sequence[Sequence[str]] = ()
+    categorical: Sequence[str] = ()
+    device: str = "cpu"
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, low in (("rounds", 1), ("max_depth", 0), ("max_bin", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)
+        rate = self.learning_rate
+        if not isinstance(rate, Schedule) and not 0.0 < rate <= 1.0:
+            raise ConfigError("learning_rate must be in (0, 1]", rate, field="learning_rate")
+        if self.device not in _DEVICES:
+            raise ConfigError(
+                "no such device", self.device, f"Use {' or '.join(_DEVICES)}.", "device"
+            )
+        for feature, sign in self.monotone.items():
+            if sign not in (-1, 0, 1):
+                raise ConfigError("a monotone effect is 1, 0 or -1", sign, None, feature)
+        known.check_params(self.params)
+        for metric in self.metrics:
+            check_metric(metric, self.objective)
+
+    @property
+    def objective(self) -> Objective:
+        """What is learned."""
+        return objective_named(self.params.get("objective", _DEFAULT))
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+        return self.objective.task
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """What is evaluated after each round."""
+        given = self.params.get("eval_metric", self.objective.metric)
+        return [given] if isinstance(given, str) else list(given)
+
+    def check(self) -> None:
+        """Grows one tree on rows of its own, so that XGBoost itself judges the parameters.
+
+        Raises:
+            ConfigError: it refuses them.
+        """
+        from raypipe.training.tree_session import rehearse
+
+        rehearse(self)
+
+    def check_labels(self, labels: Labels) -> None:
+        """Refuses labels that the objective cannot learn.
+
+        Raises:
+            RecipeError: one is out of range, is not a whole number where it must be, or a class
+                has no row.
+        """
+        wanted, given = self.objective, self.params.get("num_class")
+        bad = None
+        if wanted.refuses(labels.low, labels.high, labels.whole):
+            bad = labels.odd if wanted.whole and not labels.whole else labels.low
+            if wanted.high is not None and labels.high > wanted.high and labels.whole:
+                bad = labels.high
+        if bad is not None or not (math.isfinite(labels.low) and math.isfinite(labels.high)):
+            raise RecipeError(
+                f"for {wanted.name} the label {labels.name!r} must be {wanted.labels}",
+                repr(bad if bad is not None else labels.high),
+                "Derive such a label, or choose another objective.",
+                labels.name,
+            )
+        if wanted.task != "multiclass":
+            return
+        classes = int(labels.high) + 1
+        if classes > (given or _MOST_CLASSES):
+            raise RecipeError(
+                f"the label {labels.name!r} has classes beyond those expected",
+                f"class {classes - 1} of {given or _MOST_CLASSES}",
+                "Number the classes from 0 without gaps.",
+                labels.name,
+            )
+        absent = [n for n in range(classes) if n not in labels.values] if given is None else []
+        if absent or classes < 2:
+            raise RecipeError(
+                f"the label {labels.name!r} has no row of a class",
+                f"class {absent[0] if absent else 1}",
+                "Number the classes from 0 without gaps, or give num_class in params.",
+                labels.name,
+            )
+
+    def check_features(self, features: Sequence[str]) -> None:
+        """Refuses names of features that the recipe does not give.
+
+        Raises:
+            ConfigError: one is not there; the nearest is named.
+        """
+        named = {
+            "monotone": self.monotone,
+            "interactions": [name for group in self.interactions for name in group],
+            "categorical": self.categorical,
+        }
+        for place, names in named.items():
+            for name in names:
+                if name not in features:
+                    raise ConfigError(
+                        f"{place} names a feature that the recipe does not give",
+                        name,
+                        nearest(name, features),
+                        place,
+                    )
+
+    def build(self, train: Feed, valid: Feed | None, build: Build) -> Session:
+        """A booster with its rows read and binned."""
+        from raypipe.training.tree_session import TreeSession
+
+        return TreeSession.of(self, train, valid, build)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, as manifests keep it; what is at its default is left out of the newer ones."""
+        rate = self.learning_rate
+        out: dict[str, Any] = {
+            "name": "xgboost",
+            "rounds": self.rounds,
+            "max_depth": self.max_depth,
+            "learning_rate": rate.to_dict() if isinstance(rate, Schedule) else rate,
+            "max_bin": self.max_bin,
+            "params": dict(self.params),
+        }
+        if self.monotone:
+            out["monotone"] = dict(self.monotone)
+        if self.interactions:
+            out["interactions"] = [list(group) for group in self.interactions]
+        if self.categorical:
+            out["categorical"] = list(self.categorical)
+        return out | ({"device": self.device} if self.device != _DEVICES[0] else {})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> XGBoost:
+        """The learner that a manifest names.
+
+        Raises:
+            ConfigError: it names another learner.
+        """
+        if data.get("name") != "xgboost":
+            raise ConfigError("unknown learner", data.get("name"), "This release has 'xgboost'.")
+        values = {key: value for key, value in data.items() if key != "name"}
+        if isinstance(values.get("learning_rate"), Mapping):
+            values["learning_rate"] = Schedule.from_dict(values["learning_rate"])
+        return cls(**values)
+
+    def booster_params(
+        self,
+        *,
+        seed: int,
+        threads: int,
+        features: Sequence[str] = (),
+        classes: int | None = None,
+    ) -> dict[str, Any]:
+        """The parameters as ``xgboost.Booster`` takes them.
+
+        Args:
+            seed: of what is sampled.
+            threads: of this process.
+            features: the features in order, for constraints by name.
+            classes: how many classes there are, where the parameters do not say.
+        """
+        rate = self.learning_rate
+        out: dict[str, Any] = {
+            "objective": self.objective.name,
+            "tree_method": "hist",
+            "max_depth": self.max_depth,
+            "learning_rate": rate.at(0, self.rounds) if isinstance(rate, Schedule) else rate,
+            "max_bin": self.max_bin,
+            **{name: value for name, value in self.params.items() if name != "eval_metric"},
+            "eval_metric": list(self.metrics),
+            "seed": seed,
+            "seed_per_iteration": True,
+            "nthread": threads,
+        }
+        if self.device != _DEVICES[0]:
+            out["device"] = self.device
+        if self.task == "multiclass" and classes is not None:
+            out.setdefault("num_class", classes)
+        place = {name: number for number, name in enumerate(features)}
+        if self.monotone and features:
+            out["monotone_constraints"] = tuple(self.monotone.get(name, 0) for name in features)
+        if self.interactions and features:
+            out["interaction_constraints"] = [
+                [place[name] for name in group] for group in self.interactions
+            ]
+        return out
