@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raypipe.registry import Gate, ModelVersion, Registry
     from raypipe.retraining import Retrain, reproduce
     from raypipe.serving import Service
-    from raypipe.training import Run, Runs, Trainer, XGBoost
+    from raypipe.training import EarlyStopping, Run, Runs, Schedule, Trainer, XGBoost
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "Alert",
     "Column",
     "Commit",
+    "EarlyStopping",
     "FittedRecipe",
     "Gate",
     "Lake",
@@ -38,6 +39,7 @@ __all__ = [
     "Retrain",
     "Run",
     "Runs",
+    "Schedule",
     "Service",
     "Snapshot",
     "Table",
@@ -65,6 +67,7 @@ _HOMES = {
     "Alert": "raypipe.monitoring",
     "Column": "raypipe.lake",
     "Commit": "raypipe.lake",
+    "EarlyStopping": "raypipe.training",
     "FittedRecipe": "raypipe.features",
     "Gate": "raypipe.registry",
     "Lake": "raypipe.lake",
@@ -76,6 +79,7 @@ _HOMES = {
     "Retrain": "raypipe.retraining",
     "Run": "raypipe.training",
     "Runs": "raypipe.training",
+    "Schedule": "raypipe.training",
     "Service": "raypipe.serving",
     "Snapshot": "raypipe.lake",
     "Table": "raypipe.lake",

@@ -1,8 +1,10 @@
 """Distributed training whose result a killed process does not change."""
 
-from raypipe.training.learner import XGBoost
 from raypipe.training.run import Run
 from raypipe.training.runs import Runs
+from raypipe.training.schedule import Schedule
+from raypipe.training.stopping import EarlyStopping
 from raypipe.training.trainer import Trainer
+from raypipe.training.trees import XGBoost
 
-__all__ = ["Run", "Runs", "Trainer", "XGBoost"]
+__all__ = ["EarlyStopping", "Run", "Runs", "Schedule", "Trainer", "XGBoost"]

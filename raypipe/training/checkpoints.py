@@ -1,58 +1,136 @@
-"""The state of a run between rounds: enough to go on as if nothing had happened."""
+"""Checkpoints of a run in the lake: written whole beside the rounds, the last two kept."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
-import ray.train
+from raypipe.core.errors import IntegrityError, LakeAccessError
+from raypipe.core.faults import fault_point
+from raypipe.training.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from raypipe.lake import Lake
 
-MODEL = "model.ubj"
-STATE = "state.json"
-_FIGURES = ("rounds", "history", "rows", "positives")
-History = dict[str, dict[str, list[float]]]
+Value = TypeVar("Value")
+_logger = logging.getLogger(__name__)
+_KEPT = 2
+PATIENCE = timedelta(minutes=5)
+"""How long storage that fails is waited for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class State:
-    """A run after some rounds.
+def patient(work: Callable[[], Value], patience: timedelta = PATIENCE) -> Value:
+    """What ``work`` gives, tried again with growing pauses while storage fails.
 
-    Attributes:
-        model: the booster as UBJ bytes; empty before the first round.
-        rounds: rounds done.
-        history: evaluation figures by set, metric and round.
-        rows: labelled rows trained on, by all ranks together.
-        positives: those of them whose label is 1.
+    Raises:
+        LakeAccessError: it failed for longer than the patience, or access is denied.
+        OSError: the same, of a folder.
+    """
+    until, pause = time.monotonic() + patience.total_seconds(), 0.2
+    while True:
+        try:
+            return work()
+        except (LakeAccessError, OSError) as error:
+            denied = isinstance(error, LakeAccessError) and "denied" in error.what
+            gone = isinstance(error, FileNotFoundError)
+            if denied or gone or time.monotonic() > until:
+                raise
+            _logger.warning("storage fails, waiting for it: %s", error)
+        time.sleep(pause)
+        pause = min(pause * 2, 5.0)
+
+
+class Checkpoints:
+    """The states of one run that lie in the lake.
+
+    Args:
+        lake: where the run is.
+        run_id: the run.
     """
 
-    model: bytes = b""
-    rounds: int = 0
-    history: History = field(default_factory=dict)
-    rows: int = 0
-    positives: int = 0
+    def __init__(self, lake: Lake, run_id: str) -> None:
+        self._files = lake.files
+        self._run_id = run_id
+        self._folder = f"runs/{run_id}/checkpoints"
+
+    def names(self) -> list[str]:
+        """The files that are there, the oldest first."""
+        return sorted(self._files.list(self._folder))
+
+    def latest(self) -> State:
+        """The newest state that is whole, or the state before the first round.
+
+        One that is cut short or changed is told in the log, and removed.
+        """
+        for name in reversed(patient(self.names)):
+            try:
+                return State.from_bytes(patient(lambda n=name: self._files.get(n)), self._run_id)
+            except (IntegrityError, ValueError, KeyError, TypeError) as error:
+                _logger.warning("checkpoint %s is not used: %s", name, error)
+                patient(lambda n=name: self._files.delete(n))
+            except FileNotFoundError:
+                continue  # an attempt beside this one has moved on
+        return State()
+
+    def save(self, state: State) -> None:
+        """Writes a state and removes all but the last two up to it."""
+        name = f"{self._folder}/{state.rounds:08d}"
+        data = state.to_bytes(self._run_id)
+        patient(lambda: self._files.put(name, data))
+        fault_point("training:after-checkpoint")
+        older = [one for one in patient(self.names) if one <= name]
+        for one in older[:-_KEPT]:
+            patient(lambda n=one: self._files.delete(n))
+
+    def clear(self) -> None:
+        """Removes all of them."""
+        patient(lambda: self._files.delete(self._folder))
 
 
-@contextmanager
-def as_checkpoint(state: State) -> Iterator[ray.train.Checkpoint]:
-    """The state as a Ray checkpoint, for the time of the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        (path / MODEL).write_bytes(state.model)
-        (path / STATE).write_text(json.dumps({name: getattr(state, name) for name in _FIGURES}))
-        yield ray.train.Checkpoint.from_directory(folder)
+class Saver:
+    """Saves states beside the rounds, which do not wait for it; the newest offered wins."""
 
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+        self._wake = threading.Condition()
+        self._next: State | None = None
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="raypipe-saver", daemon=True)
+        self._thread.start()
 
-def from_checkpoint(checkpoint: ray.train.Checkpoint) -> State:
-    """The state that a checkpoint holds."""
-    with checkpoint.as_directory() as folder:
-        path = Path(folder)
-        data: dict[str, Any] = json.loads((path / STATE).read_text())
-        model = (path / MODEL).read_bytes()
-    return State(model=model, **{name: data[name] for name in _FIGURES})
+    def offer(self, state: State) -> None:
+        """Hands over a state to be saved soon, unless a newer one comes before."""
+        with self._wake:
+            self._next = state
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Waits until what was offered is saved.
+
+        Raises:
+            LakeAccessError: storage failed for longer than ``PATIENCE``.
+        """
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._next is not None or self._closed)
+                state, self._next = self._next, None
+            if state is None:
+                return
+            try:
+                self._checkpoints.save(state)
+                self._error = None
+            except Exception as error:  # noqa: BLE001 - raised by close, unless a later one is saved
+                self._error = error

@@ -1,27 +1,37 @@
-"""The call into Ray Train, and what it needs to be quick and quiet."""
+"""The call into Ray Train, and what it needs to be quick, quiet and hard to stop.
+
+Ray Train starts the ranks and starts them again. Checkpoints are not reported to it: they go to
+the lake from the first rank, beside the rounds, so no round waits for the controller and a lake in
+an object store is like any other.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import ray
 import ray.train
+from ray.exceptions import RayError
 from ray.train.xgboost import XGBoostTrainer
+from ray.util import placement_group_table, remove_placement_group
 
 from raypipe.core.errors import ResourceError, TrainingError
-from raypipe.engine.cluster import ensure_ray
-from raypipe.training.worker import Job, train
+from raypipe.engine.cluster import ClusterInfo, ensure_ray
+from raypipe.engine.folders import OwnedFolder
+from raypipe.training.checkpoints import Saver
+from raypipe.training.rounds import Job, checkpoints_of, work
+from raypipe.training.state import State
 
 if TYPE_CHECKING:
     from ray.train import Result
 
-# The controller takes one report a poll; its default of 2 s would be a fixed cost of every report.
+# The controller looks at its workers once a poll; its default of 2 s is a fixed cost of every run.
 _SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
-# On a local cluster these only cost a process each: it has one node, which cannot be preempted, and
-# dies with the driver, placement groups and all.
+# On a local cluster this only costs a process: it has one node, which cannot be preempted.
 _LOCAL_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 _ABORT_S = 10.0
 _NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
@@ -45,72 +55,145 @@ class _LocalTrainer(_Trainer):
         return [c for c in callbacks if type(c).__name__ not in _NEEDLESS_LOCALLY]
 
 
-def run_train(
-    job: Job,
-    *,
-    name: str,
-    storage: str,
-    num_workers: int,
-    cpus_per_worker: float,
-    max_failures: int,
-) -> Result:
-    """Runs the job on Ray Train until it is finished, through worker failures.
-
-    Args:
-        job: what each rank does.
-        name: the run's name; a used name goes on from its last checkpoint.
-        storage: the folder below which Ray Train keeps the run.
-        num_workers: ranks.
-        cpus_per_worker: logical CPUs of each rank.
-        max_failures: how often a lost worker group is started again.
+def check_capacity(num_workers: int | tuple[int, int], cpus: float, gpus: int) -> ClusterInfo:
+    """Refuses workers that the cluster can never hold; at once, before any work.
 
     Raises:
-        ResourceError: the cluster has fewer CPUs than the workers need together.
-        TrainingError: a rank failed more than ``max_failures`` times, or failed with an error that
-            a retry cannot mend.
+        ResourceError: they do not fit, and what there is.
     """
     info = ensure_ray()
-    need, have = num_workers * cpus_per_worker, info.cpus
-    if need > have:
+    least = num_workers if isinstance(num_workers, int) else num_workers[0]
+    have_gpus = float(ray.cluster_resources().get("GPU", 0.0))
+    if gpus and have_gpus < least:
         raise ResourceError(
-            f"{num_workers} workers of {cpus_per_worker:g} CPUs can never start",
-            f"a cluster of {have:g} CPUs",
+            f"{least} workers of one GPU can never start",
+            f"a cluster of {have_gpus:g} GPUs",
+            "Ask for fewer workers, or use device='cpu'.",
+            "num_workers",
+        )
+    room = sum(
+        int(node["Resources"].get("CPU", 0.0) // cpus) for node in ray.nodes() if node.get("Alive")
+    )
+    if room < least:
+        raise ResourceError(
+            f"{least} workers of {cpus:g} CPUs can never start",
+            f"a cluster of {info.cpus:g} CPUs, with room for {room}",
             "Ask for fewer workers, or for fewer cpus_per_worker, or join a larger cluster.",
             "num_workers",
         )
+    return info
+
+
+def run_train(
+    job: Job,
+    *,
+    num_workers: int | tuple[int, int],
+    cpus_per_worker: float,
+    gpus: int,
+    max_failures: int,
+) -> tuple[State, Result | None]:
+    """Runs the job on Ray Train until it is finished, through failures of workers and controller.
+
+    Args:
+        job: what each rank does.
+        num_workers: ranks, or the fewest and the most.
+        cpus_per_worker: logical CPUs of each rank.
+        gpus: GPUs of each rank, 0 or 1.
+        max_failures: how often lost workers, or a lost controller, are started again.
+
+    Raises:
+        ResourceError: the cluster can never hold the workers.
+        TrainingError: a rank failed more than ``max_failures`` times, or failed with an error that
+            a retry cannot mend.
+    """
+    info = check_capacity(num_workers, cpus_per_worker, gpus)
     for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
         os.environ.setdefault(key, value)
-    trainer_class = _LocalTrainer if info.local else _Trainer
-    trainer = trainer_class(
-        _loop,
-        train_loop_config={"job": job},
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=num_workers, resources_per_worker={"CPU": cpus_per_worker}
-        ),
-        run_config=ray.train.RunConfig(
-            name=name,
-            storage_path=storage,
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-            failure_config=ray.train.FailureConfig(max_failures=max_failures),
-        ),
-    )
+    per_worker = {"CPU": cpus_per_worker} | ({"GPU": 1} if gpus else {})
+    folder = OwnedFolder.create()
     try:
-        return trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise TrainingError(
-            f"run {name} did not finish",
-            _reason(error),
-            "What was done is kept: the same fit goes on from the last checkpoint.",
-        ) from error
-    except KeyboardInterrupt:
-        if trainer.controller is not None:  # on a shared cluster the workers would go on
-            with contextlib.suppress(Exception):
-                ray.get(trainer.controller.abort.remote(), timeout=_ABORT_S)
-        raise
+        for attempt in range(max_failures + 1):
+            before = _groups()
+            trainer = (_LocalTrainer if info.local else _Trainer)(
+                _loop,
+                train_loop_config={"job": job},
+                scaling_config=ray.train.ScalingConfig(
+                    num_workers=num_workers, resources_per_worker=per_worker, use_gpu=bool(gpus)
+                ),
+                run_config=ray.train.RunConfig(
+                    name=f"{job.run_id}-{attempt}-{time.time_ns()}",
+                    storage_path=folder.path,
+                    failure_config=ray.train.FailureConfig(max_failures=max_failures),
+                ),
+            )
+            try:
+                result = trainer.fit()
+            except ray.train.TrainingFailedError as error:
+                raise _unfinished(job, error) from error
+            except RayError as error:  # the controller died; its placement group outlives it
+                if info.local:
+                    _free(before, per_worker)
+                if attempt == max_failures:
+                    raise _unfinished(job, error) from error
+                continue
+            except KeyboardInterrupt:
+                if trainer.controller is not None:  # on a shared cluster the workers would go on
+                    with contextlib.suppress(Exception):
+                        ray.get(trainer.controller.abort.remote(), timeout=_ABORT_S)
+                raise
+            return checkpoints_of(job).latest(), result
+    finally:
+        folder.remove()
+    raise AssertionError("unreachable: an attempt returns or raises")
 
 
 def _loop(config: dict[str, Any]) -> None:
-    train(config["job"])
+    """One rank: all begin from the state that the first one reads."""
+    import xgboost
+
+    job: Job = config["job"]
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    checkpoints = checkpoints_of(job)
+    begin = checkpoints.latest() if rank == 0 else State()
+    if world > 1:
+        begin = xgboost.collective.broadcast(begin, 0)
+    saver = Saver(checkpoints) if rank == 0 else None
+    try:
+        work(job, rank, world, begin, lambda _: True, saver)
+    finally:
+        if saver is not None:
+            saver.close()
+
+
+def _unfinished(job: Job, error: BaseException) -> TrainingError:
+    return TrainingError(
+        f"run {job.run_id} did not finish",
+        _reason(error),
+        "What was done is kept: the same fit goes on from the last checkpoint.",
+    )
+
+
+def _groups() -> set[str]:
+    return set(placement_group_table())
+
+
+def _free(before: set[str], bundle: dict[str, float]) -> None:
+    """Removes the placement groups that a dead controller left, so that the next one can start."""
+    for name, group in placement_group_table().items():
+        ours = all(
+            {key: float(value) for key, value in one.items()} == bundle
+            for one in group["bundles"].values()
+        )
+        if name not in before and ours and group["state"] != "REMOVED":
+            remove_placement_group(_handle(name))
+
+
+def _handle(name: str) -> Any:
+    from ray._raylet import PlacementGroupID
+    from ray.util.placement_group import PlacementGroup
+
+    return PlacementGroup(PlacementGroupID(bytes.fromhex(name)))
 
 
 def _reason(error: BaseException) -> str:

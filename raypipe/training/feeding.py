@@ -1,89 +1,177 @@
-"""From a rank's slices to XGBoost's matrix: each rank reads its own files, through the recipe."""
+"""From a rank's slices to batches of features: each rank reads its own rows, through the recipe."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
+import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from raypipe.core.scan import ScanPart
     from raypipe.features import FittedRecipe
     from raypipe.training.plan import Slice
+    from raypipe.training.survey import Piece, Roles
 
-Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+_BATCH_VALUES = 4 * 1024**2
+"""Features of one batch: 16 MiB of float32."""
 
 
-def read_batches(
-    parts: Sequence[ScanPart], shard: Sequence[Slice], recipe: FittedRecipe
-) -> Iterator[Batch]:
-    """Features and labels of a shard, one slice after the other; rows without a label are left out.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows ready to be learned from.
 
-    A part is read once even when several slices of it follow each other.
+    Attributes:
+        features: float32, rows by features; missing is NaN.
+        label: one for each row.
+        weight: one for each row, or for each group.
+        margin: where the booster begins.
+        group: a number for each row that rises by group.
     """
-    columns = recipe.source_columns
-    opened, frame = -1, None
-    for piece in shard:
-        if piece.part != opened or frame is None:
-            opened, frame = piece.part, parts[piece.part].read(columns)
-        start, stop = piece.bounds(len(frame))
-        rows = frame.slice(start, stop - start)
-        labels = recipe.labels(rows)
-        known = labels.is_not_null()
-        rows, labels = rows.filter(known), labels.filter(known)
-        if len(rows):
-            yield recipe.transform(rows).to_numpy(), labels.to_numpy()
+
+    features: Floats
+    label: Floats
+    weight: Floats | None = None
+    margin: Floats | None = None
+    group: npt.NDArray[np.uint32] | None = None
+
+    def small(self) -> dict[str, Any]:
+        """All but the features, as xgboost's ``DataIter`` names it."""
+        found = {
+            "label": self.label,
+            "weight": self.weight,
+            "base_margin": self.margin,
+            "qid": self.group,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
-def booster_names(features: Sequence[str]) -> list[str]:
-    """Names that XGBoost takes: it refuses ``[``, ``]`` and ``<``, which a category may hold.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feed:
+    """The rows of one rank.
 
-    The recipe keeps the real names, in the same order.
+    Attributes:
+        pieces: what there is to read, in order.
+        shard: what of it is this rank's.
+        recipe: makes the features.
+        roles: columns beside features and label.
+        fitted_on: whether the recipe was fitted on these rows, so that what it learned from a
+            row's own label must not come back to that row.
     """
-    names: list[str] = []
-    for feature in features:
-        name = feature.translate({ord("["): "(", ord("]"): ")", ord("<"): "{"})
-        names.append(name if name not in names else f"{name} ({len(names)})")
-    return names
+
+    pieces: Sequence[Piece]
+    shard: Sequence[Slice]
+    recipe: FittedRecipe
+    roles: Roles
+    fitted_on: bool
+
+    @property
+    def rows(self) -> int:
+        """Rows that it gives."""
+        return sum(piece.stop - piece.start for piece in self.shard)
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows in their order, some at a time; each time it is called they are read anew."""
+        made = self._frames()
+        return _whole_groups(made) if self.roles.group else (batch for batch, _ in made)
+
+    def _frames(self) -> Iterator[tuple[Batch, pl.Series | None]]:
+        step = max(1024, _BATCH_VALUES // max(1, len(self.recipe.feature_names)))
+        columns = tuple(dict.fromkeys((*self.recipe.source_columns, *self.roles.columns)))
+        wanted = {one.part: one for one in self.shard}
+        for piece in self.pieces:
+            mine = wanted.get(piece.part)
+            if mine is None or not piece.known:
+                continue
+            start = max(mine.start - piece.first_known, 0)
+            stop = min(mine.stop - piece.first_known, piece.known)
+            if start >= stop:
+                continue
+            frame = piece.scan.read(columns)
+            labels = self.recipe.labels(frame)
+            at = labels.is_not_null().arg_true().to_numpy()[start:stop]
+            for low in range(0, len(at), step):
+                some = at[low : low + step]
+                yield self._batch(frame, labels, some, piece)
+
+    def _batch(
+        self, frame: pl.DataFrame, labels: pl.Series, at: npt.NDArray[Any], piece: Piece
+    ) -> tuple[Batch, pl.Series | None]:
+        first, stop = int(at[0]), int(at[-1]) + 1
+        rows = frame.slice(first, stop - first)
+        made = self._features(rows, piece.part, piece.first_row + first)
+        keep = at - first
+        if len(keep) < stop - first:
+            rows, made = rows[keep], made[keep]
+        roles = self.roles
+        weight = None if roles.weight is None else _floats(rows[roles.weight])
+        margin = None
+        if roles.margin:
+            margin = np.column_stack([_floats(rows[name]) for name in roles.margin])
+            margin = margin[:, 0] if len(roles.margin) == 1 else margin
+        features = np.ascontiguousarray(made.to_numpy(), dtype=np.float32)
+        batch = Batch(features, _floats(labels[at]), weight, margin)
+        return batch, None if roles.group is None else rows[roles.group]
+
+    def _features(self, rows: pl.DataFrame, part: int, first_row: int) -> pl.DataFrame:
+        placed = getattr(self.recipe, "training_features", None)
+        if self.fitted_on and placed is not None:
+            made: pl.DataFrame = placed(rows, part, first_row)
+            return made
+        return self.recipe.transform(rows)
 
 
-class _Batches(xgboost.DataIter):  # type: ignore[misc]
-    """XGBoost pulls the batches several times to sketch and to bin; they are kept between pulls."""
-
-    def __init__(self, batches: Sequence[Batch], feature_names: Sequence[str]) -> None:
-        super().__init__()
-        self._batches = batches
-        self._names = booster_names(feature_names)
-        self._next = 0
-
-    def reset(self) -> None:
-        self._next = 0
-
-    def next(self, input_data: Callable[..., Any]) -> bool:
-        if self._next == len(self._batches):
-            return False
-        features, labels = self._batches[self._next]
-        input_data(data=features, label=labels, feature_names=self._names)
-        self._next += 1
-        return True
+def _floats(values: pl.Series) -> Floats:
+    return values.cast(pl.Float32).to_numpy()
 
 
-def matrix(
-    batches: Sequence[Batch],
-    feature_names: Sequence[str],
-    *,
-    max_bin: int,
-    threads: int,
-    ref: xgboost.DMatrix | None = None,
-) -> xgboost.QuantileDMatrix:
-    """A binned matrix of the batches; ``ref`` gives the bins for rows to evaluate on."""
-    if not batches:  # a rank may hold no row of the validation set, yet it takes part in each round
-        nothing = np.empty((0, len(feature_names)), dtype=np.float32)
-        batches = [(nothing, np.empty(0, dtype=np.float32))]
-    return xgboost.QuantileDMatrix(
-        _Batches(batches, feature_names), max_bin=max_bin, nthread=threads, ref=ref
-    )
+def _whole_groups(made: Iterator[tuple[Batch, pl.Series | None]]) -> Iterator[Batch]:
+    """Batches that end where a group ends, with a rising number for each group."""
+    held: list[tuple[Batch, pl.Series]] = []
+    number = 0
+    for batch, group in made:
+        if group is None or not len(group):
+            continue
+        held.append((batch, group))
+        ids = pl.concat([one for _, one in held]).rle_id().to_numpy()
+        if ids[-1] == 0:
+            continue
+        done = int(np.searchsorted(ids, ids[-1]))
+        whole, values = _joined(held)
+        yield _numbered(whole, ids, slice(0, done), number)
+        number += int(ids[-1])
+        held = [(_part(whole, slice(done, None)), values[done:])]
+    if held:
+        whole, values = _joined(held)
+        yield _numbered(whole, values.rle_id().to_numpy(), slice(0, None), number)
+
+
+def _joined(held: list[tuple[Batch, pl.Series]]) -> tuple[Batch, pl.Series]:
+    batches = [batch for batch, _ in held]
+    several = {
+        name: np.concatenate([getattr(b, name) for b in batches])
+        for name in ("features", "label", "weight", "margin")
+        if getattr(batches[0], name) is not None
+    }
+    return Batch(**several), pl.concat([values for _, values in held])
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    def cut(values: Any) -> Any:
+        return None if values is None else values[rows]
+
+    return Batch(batch.features[rows], batch.label[rows], cut(batch.weight), cut(batch.margin))
+
+
+def _numbered(batch: Batch, ids: npt.NDArray[Any], rows: slice, first: int) -> Batch:
+    """Rows with their groups' numbers; a weight counts for the group, so its first row's is it."""
+    cut = _part(batch, rows)
+    group = (ids[rows] + first).astype(np.uint32)
+    weight = None
+    if cut.weight is not None:
+        weight = cut.weight[np.flatnonzero(np.diff(group, prepend=np.uint32(2**32 - 1)))]
+    return Batch(cut.features, cut.label, weight, cut.margin, group)

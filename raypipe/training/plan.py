@@ -1,13 +1,15 @@
 """Which rows go to which rank: a pure plan, recorded in the manifest.
 
-The parts of a scan are laid end to end in their fixed order; large parts are cut into equal slices;
-then each rank takes one contiguous run of slices, as equal in rows as the slices allow. No row is
-dropped to make the shares equal.
+The labelled rows of a scan's parts (its files, after the filter) are laid end to end in their
+fixed order, and each rank takes one contiguous share, as equal as whole rows allow, or whole groups
+where rows are ranked within groups. A large file is shared by ranks, each of which reads the row
+groups that hold its rows. No row is dropped.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import ConfigError
@@ -15,62 +17,68 @@ from raypipe.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SLICES_PER_RANK = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The ``index``-th of ``of`` equal slices of a part's rows (after the scan's filter)."""
+    """Labelled rows of a part, from ``start`` up to ``stop``, counted from the part's first."""
 
     part: int
-    index: int = 0
-    of: int = 1
-
-    def bounds(self, rows: int) -> tuple[int, int]:
-        """First row and the row after the last, of a part that has this many rows."""
-        return rows * self.index // self.of, rows * (self.index + 1) // self.of
+    start: int
+    stop: int
 
 
 Shards = tuple[tuple[Slice, ...], ...]
 
 
-def plan_shards(rows: Sequence[int], num_workers: int) -> Shards:
+def plan_shards(known: Sequence[int], num_workers: int, groups: Sequence[int] = ()) -> Shards:
     """The slices of each rank.
 
     Args:
-        rows: rows of each part, in the scan's order (upper bounds serve).
+        known: labelled rows of each part, in the scan's order.
         num_workers: ranks to share them out to.
+        groups: sizes of groups that must stay whole, in order; none where rows stand alone.
 
     Returns:
-        For each rank its slices; every slice of every non-empty part is in exactly one of them, and
-        concatenated by rank they are the scan.
+        For each rank its slices, none of them empty; each row is in exactly one, and concatenated
+        by rank they are the scan. Shares differ by one row, or by about one group.
 
     Raises:
-        ConfigError: there are fewer rows than workers.
+        ConfigError: there are fewer rows (or groups) than workers.
     """
-    total = sum(rows)
-    if total < num_workers:
+    total = sum(known)
+    units = len(groups) if groups else total
+    if units < num_workers:
+        kind = "groups" if groups else "rows with a label"
         raise ConfigError(
-            "there are fewer rows than workers",
-            f"{total} rows for {num_workers} workers",
+            f"there are fewer {kind} than workers",
+            f"{units} {kind} for {num_workers} workers",
             "Check the filter of the snapshot, or ask for fewer workers.",
             "num_workers",
         )
-    largest = max(1, total // (num_workers * _SLICES_PER_RANK))
-    slices: list[tuple[Slice, float]] = []
-    for part, count in enumerate(rows):
-        pieces = max(1, -(-count // largest)) if count else 0
-        slices += [(Slice(part, i, pieces), count / pieces) for i in range(pieces)]
-    shards: list[list[Slice]] = [[] for _ in range(num_workers)]
-    before = 0.0
-    for piece, size in slices:
-        # the rank in whose share of all rows the middle of the slice lies
-        rank = min(int((before + size / 2) * num_workers / total), num_workers - 1)
-        shards[rank].append(piece)
-        before += size
-    return tuple(tuple(shard) for shard in shards)
+    ends = [total * rank // num_workers for rank in range(num_workers + 1)]
+    if groups:
+        ends = _at_groups(ends, list(accumulate(groups)))
+    firsts = [0, *accumulate(known)]
+    return tuple(
+        tuple(
+            Slice(part, max(low, first) - first, min(high, first + count) - first)
+            for part, (first, count) in enumerate(zip(firsts, known, strict=False))
+            if max(low, first) < min(high, first + count)
+        )
+        for low, high in zip(ends, ends[1:], strict=False)
+    )
+
+
+def _at_groups(ends: Sequence[int], stops: Sequence[int]) -> list[int]:
+    """Ends moved to ends of groups, so that each rank has at least one group."""
+    moved, number, ranks = [0], 0, len(ends) - 1
+    for rank in range(1, ranks):
+        number = max(number + 1, sum(stop <= ends[rank] for stop in stops))
+        number = min(number, len(stops) - (ranks - rank))
+        moved.append(stops[number - 1])
+    return [*moved, ends[-1]]
 
 
 def to_json(shards: Shards) -> list[list[list[int]]]:
-    """The plan as the manifest keeps it: rank, slice, (part, index, of)."""
-    return [[[s.part, s.index, s.of] for s in shard] for shard in shards]
+    """The plan as the manifest keeps it: rank, slice, (part, start, stop)."""
+    return [[[s.part, s.start, s.stop] for s in shard] for shard in shards]

@@ -6,6 +6,8 @@ import html
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import ray.train
 
     from raypipe.lake import Snapshot
@@ -22,8 +24,10 @@ class Run:
         bundle: the model with its recipe and manifest; ``bundle.booster`` is the plain booster.
         history: evaluation figures by set (``train``, ``valid``), metric and round.
         valid: the rows it was validated on, if any.
-        result: the plain Ray ``Result``; ``None`` when the run had been finished before and was
-            read back.
+        result: the plain Ray ``Result``; ``None`` when the run trained in this process, or had
+            been finished before and was read back.
+        facts: how it went, which the model does not depend on: ``ran_on`` and ``why``,
+            ``seconds``, ``rounds``, ``resumed_at`` (the round, if it went on), ``stopped_early``.
     """
 
     def __init__(
@@ -34,12 +38,14 @@ class Run:
         history: History,
         valid: Snapshot | None,
         result: ray.train.Result | None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.id = id
         self.bundle = bundle
         self.history = history
         self.valid = valid
         self.result = result
+        self.facts = dict(facts or {})
 
     @property
     def model(self) -> ModelBundle:
@@ -63,6 +69,7 @@ class Run:
             "model": self.bundle.content_hash[:12],
             "rows": self.bundle.manifest["rows"],
             "workers": self.bundle.manifest["num_workers"],
+            "ran on": self.facts.get("ran_on", ""),
             **{k: f"{v:.4f}" for k, v in self.metrics.items() if v is not None},
         }
         cells = "".join(

@@ -3,49 +3,79 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import version as package_version
+import logging
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError, RecipeError, SchemaError, TrainingError
-from raypipe.core.identity import content_hash
-from raypipe.core.uris import is_local, join
+from raypipe.core.errors import ConfigError, RaypipeError, SchemaError, TrainingError
+from raypipe.engine.cluster import cores, memory_bytes
 from raypipe.features import FittedRecipe, Recipe
-from raypipe.models import ModelBundle, labelled_scores, metrics
+from raypipe.lake import Lake
+from raypipe.models import ModelBundle
+from raypipe.training.asked import Asked
+from raypipe.training.figures import final_figures
 from raypipe.training.holding import held
-from raypipe.training.learner import XGBoost
-from raypipe.training.plan import Shards, plan_shards, to_json
+from raypipe.training.learner import Learner, learner_from
+from raypipe.training.place import choose, cluster_cpus
+from raypipe.training.plan import plan_shards, to_json
 from raypipe.training.run import Run
+from raypipe.training.runs import Runs
+from raypipe.training.stopping import EarlyStopping
+from raypipe.training.stored import (
+    folder,
+    keep_config,
+    keep_finished,
+    read_config,
+    read_finished,
+    run_id_of,
+)
+from raypipe.training.survey import Roles, Survey, check_roles, survey
+from raypipe.training.trees import XGBoost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from raypipe.lake import Lake, Snapshot
-    from raypipe.training.checkpoints import State
+    from ray.train import Result
 
-_PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
+    from raypipe.engine.place import Choice, RunOn
+    from raypipe.lake import Snapshot
+    from raypipe.training.rounds import Job
+    from raypipe.training.state import State
+
+_logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Fits a recipe and a learner on a snapshot with Ray Train.
+    """Fits a recipe and a learner on a snapshot, in this process or with Ray Train.
 
     The finished model is a function of the recipe, the learner, the seed, the number of workers,
-    the distance of checkpoints, the rows of the snapshot and the package versions: a worker that is
-    killed, or a driver that is and is started again, changes no byte of it.
+    the rows of the snapshot and the package versions. Where it was trained, when checkpoints were
+    written, and which process was killed and started again change no byte of it. An elastic number
+    of workers is the exception: such a model's manifest says ``"reproducible": false``.
 
     Args:
         recipe: the features.
-        label: the column, raw or made by the recipe, to predict: 0 or 1, null where unknown.
+        label: the column, raw or made by the recipe, to predict; null where unknown.
         learner: what is learned.
-        num_workers: ranks; the model depends on it.
-        cpus_per_worker: logical CPUs and threads of each rank; the model does not depend on it.
+        num_workers: ranks; the model depends on it. ``(fewest, most)`` lets Ray Train change it on
+            the way.
+        cpus_per_worker: CPUs and threads of each rank; the model does not depend on it. By default
+            all cores in this process, and one for each rank on a cluster.
         seed: seeds everything that is sampled.
-        checkpoint_every: rounds between checkpoints. The model depends on it: what XGBoost samples
-            begins anew at each, so that a resumed run samples the same.
+        weight: the column that says how much a row counts.
+        base_margin: the column, or one for each output, that the booster begins from.
+        group: the column whose equal values are ranked among each other; such rows lie together.
+        early_stopping: when to stop before all rounds are grown; needs validation rows.
+        checkpoint_every: how often the state is written to the lake: a time, or a number of rounds.
+        memory_budget: bytes that each rank may take for its rows. Beyond them features go to a
+            local disk. By default half of the machine's memory.
+        run_on: ``"local"`` in this process, ``"ray"`` with Ray Train, ``"auto"`` by what is known
+            of the rows and the cluster; ``Run.facts`` says which it was.
         max_failures: how often a lost worker is replaced before ``fit`` gives up.
 
     Raises:
-        ConfigError: a value is out of its range.
+        ConfigError: a value is out of its range, or does not suit another.
     """
 
     def __init__(
@@ -53,29 +83,41 @@ class Trainer:
         recipe: Recipe,
         *,
         label: str,
-        learner: XGBoost | None = None,
-        num_workers: int = 2,
-        cpus_per_worker: int = 1,
+        learner: Learner | None = None,
+        num_workers: int | tuple[int, int] = 1,
+        cpus_per_worker: int | None = None,
         seed: int = 0,
-        checkpoint_every: int = 25,
+        weight: str | None = None,
+        base_margin: str | Sequence[str] | None = None,
+        group: str | None = None,
+        early_stopping: EarlyStopping | None = None,
+        checkpoint_every: timedelta | int = timedelta(seconds=10),
+        memory_budget: int | None = None,
+        run_on: RunOn = "auto",
         max_failures: int = 3,
     ) -> None:
-        counts = {
-            "num_workers": num_workers,
-            "cpus_per_worker": cpus_per_worker,
-            "checkpoint_every": checkpoint_every,
-        }
-        for name, value in counts.items():
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} must be a whole number >= 1", value, field=name)
         self.recipe = recipe
         self.label = label
-        self.learner = learner or XGBoost()
-        self.num_workers = num_workers
-        self.cpus_per_worker = cpus_per_worker
+        self.learner: Learner = learner or XGBoost()
+        margins = (base_margin,) if isinstance(base_margin, str) else tuple(base_margin or ())
+        self.asked = Asked(
+            num_workers=num_workers,
+            cpus_per_worker=cpus_per_worker,
+            checkpoint_every=checkpoint_every,
+            memory_budget=memory_budget,
+            run_on=run_on,
+            max_failures=max_failures,
+        )
+        self.roles = Roles(weight=weight, margin=margins, group=group)
         self.seed = seed
-        self.checkpoint_every = checkpoint_every
-        self.max_failures = max_failures
+        self.early_stopping = early_stopping
+        if (self.learner.task == "ranking") != (group is not None):
+            raise ConfigError(
+                "ranking needs a group, and nothing else does",
+                group,
+                "Give group= with a rank: objective, and only then.",
+                "group",
+            )
 
     def fit(
         self,
@@ -93,143 +135,296 @@ class Trainer:
 
         Args:
             train: the rows to learn from; those without a label are left out.
-            valid: rows to evaluate on after each round and, exactly, at the end.
+            valid: rows to evaluate on after each round and at the end.
             tags: JSON for the manifest, part of the run's identity.
             rebuild: a word that makes this another run although nothing else differs, for a rebuild
                 that must not read back the original.
 
         Raises:
             RecipeError: the recipe does not fit the rows (a column is missing, the label has one
-                class, ...).
-            ConfigError: there are fewer rows than workers, or the lake is not on a file system.
+                class, ...), or the labels are not what the learner takes.
+            ConfigError: there are fewer rows than workers, or the learner's settings are refused.
+            SchemaError: a column for weights, margins or groups is missing, or the validation rows
+                lack one.
             ResourceError: the cluster can never hold the workers.
+            LakeAccessError: the lake's storage failed for minutes; calling again goes on.
             TrainingError: it did not finish; calling again goes on.
         """
-        lake = train.lake
-        if not is_local(lake.root):
-            raise ConfigError(
-                "training keeps its checkpoints in the lake, which must be a folder for now",
-                lake.root,
-                "Use a lake on a folder that all nodes share.",
-            )
-        config = self._config(train, valid, dict(tags or {}), rebuild)
-        run_id = content_hash(config)[:20]
-        finished = _read_back(lake, run_id, valid)
+        if self.early_stopping is not None:
+            self._check_stopping(valid)
+        config = self.config(train, valid, tags, rebuild)
+        run_id = run_id_of(config)
+        finished = read_finished(train.lake, run_id, valid)
         if finished is not None:
             return finished
+        self.learner.check()
+        for snapshot, name in ((train, "train"), (valid, "valid")):
+            if snapshot is not None:
+                check_roles(snapshot, self.roles, name)
+        choice = self._choice(train)
+        runs = Runs(train.lake)
         with held((train, valid), run_id):
-            return self._train(train, valid, config, run_id)
+            keep_config(train.lake, run_id, config, self.asked.to_dict())
+            _told_started(runs, run_id, config, self.asked, choice)
+            try:
+                return self._train(train, valid, config, run_id, choice)
+            except BaseException as error:
+                _quietly(lambda: runs.failed(run_id, error))
+                raise
+
+    @classmethod
+    def resume(cls, lake: Lake, run_id: str) -> Run:
+        """Goes on with a run whose driver died, with what it was asked for, to its end.
+
+        Args:
+            lake: where the run was started.
+            run_id: as ``Runs`` lists it.
+
+        Raises:
+            RunNotFoundError: no such run was started in this lake.
+            ConfigError: the packages have changed since, so that it would be another run.
+            IntegrityError: the stored configuration is not that of the run.
+            TrainingError: as ``fit``.
+        """
+        config, how = read_config(lake, run_id)
+        trainer = cls.from_config(config, Asked.from_dict(how))
+        train, valid = lake.snapshot(config["train"]), config["valid"]
+        other = lake.snapshot(valid) if valid else None
+        now = trainer.config(train, other, config["tags"], config.get("rebuild"))
+        if run_id_of(now) != run_id:
+            then, here = config["packages"], now["packages"]
+            changed = {n: (then.get(n), v) for n, v in here.items() if then.get(n) != v}
+            raise ConfigError(
+                f"run {run_id} was begun with other packages",
+                changed,
+                "Install those, or call fit to begin a new run.",
+            )
+        return trainer.fit(train, other, tags=config["tags"], rebuild=config.get("rebuild"))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], asked: Asked | None = None) -> Trainer:
+        """The trainer that a manifest, or a run's stored configuration, names."""
+        workers, roles = config["num_workers"], config.get("roles", {})
+        stopping = config.get("early_stopping")
+        how = asked.settings() if asked is not None else {}
+        return cls(
+            Recipe.from_json(json.dumps(config["recipe"])),
+            label=config["label"],
+            learner=learner_from(config["learner"]),
+            seed=config["seed"],
+            early_stopping=EarlyStopping(**stopping) if stopping else None,
+            **{
+                **how,
+                "num_workers": tuple(workers) if isinstance(workers, list) else workers,
+                "memory_budget": config.get("memory_budget"),
+                "weight": roles.get("weight"),
+                "base_margin": roles.get("margin"),
+                "group": roles.get("group"),
+            },
+        )
+
+    def config(
+        self,
+        train: Snapshot,
+        valid: Snapshot | None,
+        tags: Mapping[str, Any] | None = None,
+        rebuild: str | None = None,
+    ) -> dict[str, Any]:
+        """All that the model's bytes depend on, as JSON; what was not asked for is left out."""
+        workers = self.asked.num_workers
+        roles = {
+            "weight": self.roles.weight,
+            "margin": list(self.roles.margin),
+            "group": self.roles.group,
+        }
+        config: dict[str, Any] = {
+            "recipe": json.loads(self.recipe.to_json()),
+            "label": self.label,
+            "learner": self.learner.to_dict(),
+            "seed": self.seed,
+            "num_workers": workers if isinstance(workers, int) else list(workers),
+            "train": train.identity(),
+            "valid": valid.identity() if valid else None,
+            "tags": dict(tags or {}),
+            "packages": Asked.packages(),
+        }
+        extra = {
+            "roles": {name: value for name, value in roles.items() if value},
+            "early_stopping": self.early_stopping.to_dict() if self.early_stopping else None,
+            "memory_budget": self.asked.memory_budget,
+            "rebuild": rebuild,
+        }
+        return config | {name: value for name, value in extra.items() if value}
+
+    def _check_stopping(self, valid: Snapshot | None) -> None:
+        if valid is None:
+            raise ConfigError(
+                "early stopping needs validation rows", None, "Pass valid=.", "early_stopping"
+            )
+        metric = self.early_stopping.metric if self.early_stopping else None
+        if metric is not None and metric not in self.learner.metrics:
+            raise ConfigError(
+                "early stopping looks at a metric that is not evaluated",
+                metric,
+                f"Name it in eval_metric, or use one of: {', '.join(self.learner.metrics)}.",
+                "metric",
+            )
+
+    def _choice(self, train: Snapshot) -> Choice:
+        """Where to train; refuses at once what a cluster could never hold."""
+        asked = self.asked
+        choice = choose(
+            asked.run_on,
+            rows=sum(part.rows for part in train.parts()),
+            features=len(train.schema),
+            rounds=self.learner.rounds,
+            workers=asked.most_workers,
+            cpus=asked.cpus_per_worker or 1,
+            cores=cores(),
+            memory=memory_bytes(),
+            cluster_cpus=cluster_cpus() if asked.run_on == "auto" else None,
+            elastic=asked.elastic,
+        )
+        _logger.info("training runs %s: %s", choice.place, choice.why)
+        if choice.place == "ray":
+            from raypipe.training.engine import check_capacity
+
+            check_capacity(asked.num_workers, asked.cpus_per_worker or 1, self._gpus)
+        return choice
+
+    @property
+    def _gpus(self) -> int:
+        return int(getattr(self.learner, "device", "cpu") == "cuda")
 
     def _train(
-        self, train: Snapshot, valid: Snapshot | None, config: dict[str, Any], run_id: str
+        self,
+        train: Snapshot,
+        valid: Snapshot | None,
+        config: dict[str, Any],
+        run_id: str,
+        choice: Choice,
     ) -> Run:
-        lake = train.lake
+        began = time.monotonic()
         fitted = self.recipe.fit(train, label=self.label)
-        _check_labels(fitted, train)
-        parts, valid_parts = train.parts(), valid.parts() if valid else ()
-        if valid is not None:
-            _check_valid(fitted, valid)
-        shards = plan_shards([part.rows for part in parts], self.num_workers)
-        valid_shards = (
-            plan_shards([part.rows for part in valid_parts], self.num_workers) if valid else ()
-        )
-        from raypipe.training import checkpoints, engine
-        from raypipe.training.worker import Job
-
-        result = engine.run_train(
-            Job(
-                recipe=fitted.to_json(),
-                learner=self.learner,
-                seed=self.seed,
-                threads=self.cpus_per_worker,
-                checkpoint_every=self.checkpoint_every,
-                parts=parts,
-                shards=shards,
-                valid_parts=valid_parts,
-                valid_shards=valid_shards,
-            ),
-            name=run_id,
-            storage=join(lake.root, "runs"),
-            num_workers=self.num_workers,
-            cpus_per_worker=self.cpus_per_worker,
-            max_failures=self.max_failures,
-        )
-        if result.checkpoint is None:
-            raise TrainingError(f"run {run_id} ended without a checkpoint", act="Call fit again.")
-        state = checkpoints.from_checkpoint(result.checkpoint)
-        if state.rounds != self.learner.rounds:
+        self.learner.check_features(fitted.feature_names)
+        job = self._job(train, valid, fitted, run_id, choice)
+        resumed_at, state, result = self._run(job, choice)
+        if not state.done:
             raise TrainingError(
                 f"run {run_id} was stopped",
                 f"{state.rounds} of {self.learner.rounds} rounds",
                 "The same fit goes on from there.",
             )
-        bundle = self._bundle(state, fitted, config, run_id, shards, valid)
-        _keep(lake, run_id, bundle, state.history)
-        return Run(id=run_id, bundle=bundle, history=state.history, valid=valid, result=result)
-
-    def _config(
-        self, train: Snapshot, valid: Snapshot | None, tags: dict[str, Any], rebuild: str | None
-    ) -> dict[str, Any]:
-        """All that the model's bytes depend on."""
-        config = {
-            "recipe": json.loads(self.recipe.to_json()),
-            "label": self.label,
-            "learner": self.learner.to_dict(),
-            "seed": self.seed,
-            "num_workers": self.num_workers,
-            "checkpoint_every": self.checkpoint_every,
-            "train": train.identity(),
-            "valid": valid.identity() if valid else None,
-            "tags": tags,
-            "packages": {
-                "python": platform.python_version(),
-                **{name: package_version(name) for name in _PACKAGES},
-            },
+        bundle = self._bundle(state, fitted, config, job, valid)
+        facts = {
+            "ran_on": choice.place,
+            "why": choice.why,
+            "seconds": round(time.monotonic() - began, 3),
+            "rounds": state.rounds,
+            "resumed_at": resumed_at,
+            "stopped_early": state.best.stopped,
         }
-        return config | ({"rebuild": rebuild} if rebuild else {})
+        keep_finished(train.lake, run_id, bundle, state.history, facts)
+        run = Run(
+            id=run_id,
+            bundle=bundle,
+            history=state.history,
+            valid=valid,
+            result=result,
+            facts=facts,
+        )
+        _told_finished(Runs(train.lake), run)
+        return run
+
+    def _job(
+        self,
+        train: Snapshot,
+        valid: Snapshot | None,
+        fitted: FittedRecipe,
+        run_id: str,
+        choice: Choice,
+    ) -> Job:
+        from raypipe.training.rounds import Job
+
+        asked = self.asked
+        look = survey(train, fitted, self.roles, run_on=choice.place)
+        self.learner.check_labels(look.labels)
+        plan_shards(look.known, asked.fewest_workers, look.runs)  # refuses too few rows
+        other = None
+        if valid is not None:
+            _check_valid(fitted, valid)
+            other = survey(valid, fitted, self.roles, run_on=choice.place, wanted="valid")
+        local = max(1, cores() // asked.most_workers)
+        training = hasattr(fitted, "training_features")
+        recipe = fitted.to_json(training=True) if training else fitted.to_json()
+        return Job(
+            run_id=run_id,
+            lake=train.lake,
+            recipe=recipe,
+            learner=self.learner,
+            stopping=self.early_stopping,
+            seed=self.seed,
+            threads=asked.cpus_per_worker or (local if choice.place == "local" else 1),
+            checkpoint_every=asked.checkpoint_every,
+            roles=self.roles,
+            train=look,
+            valid=other,
+            budget=asked.memory_budget,
+        )
+
+    def _run(self, job: Job, choice: Choice) -> tuple[int, State, Result | None]:
+        from raypipe.training.rounds import checkpoints_of
+
+        resumed_at = checkpoints_of(job).latest().rounds
+        if choice.place == "local":
+            from raypipe.training.local import run_local
+
+            state = run_local(job, self.asked.fewest_workers, lambda _: None)
+            return resumed_at, state, None
+        from raypipe.training.engine import run_train
+
+        state, result = run_train(
+            job,
+            num_workers=self.asked.num_workers,
+            cpus_per_worker=self.asked.cpus_per_worker or 1,
+            gpus=self._gpus,
+            max_failures=self.asked.max_failures,
+        )
+        return resumed_at, state, result
 
     def _bundle(
         self,
         state: State,
         fitted: FittedRecipe,
         config: dict[str, Any],
-        run_id: str,
-        shards: Shards,
+        job: Job,
         valid: Snapshot | None,
     ) -> ModelBundle:
+        elastic = self.asked.elastic
+        look: Survey = job.train
+        shards = (
+            [] if elastic else plan_shards(look.known, self.asked.fewest_workers, look.runs)
+        )
         manifest = {
             **{key: value for key, value in config.items() if key != "rebuild"},
-            "run_id": run_id,
-            "rows": state.rows,
-            "label_mean": state.positives / state.rows,
-            "shards": to_json(shards),
+            "run_id": job.run_id,
+            "rows": look.labels.count,
+            "label_mean": look.labels.total / look.labels.count,
+            "shards": to_json(tuple(shards)),
             "metrics": {},
+            **({"reproducible": False} if elastic else {}),
         }
         bundle = ModelBundle(state.model, fitted, manifest)
         if valid is not None:
-            manifest["metrics"] = metrics.evaluate(*labelled_scores(bundle, valid))
+            manifest["metrics"] = final_figures(bundle, valid, self.learner, self.roles, state)
             bundle = ModelBundle(state.model, fitted, manifest)
         return bundle
 
     def __repr__(self) -> str:
         return (
             f"Trainer({self.recipe!r}, label={self.label!r}, {self.learner!r}, "
-            f"num_workers={self.num_workers}, seed={self.seed})"
+            f"num_workers={self.asked.num_workers}, seed={self.seed})"
         )
-
-
-def _check_labels(fitted: FittedRecipe, train: Snapshot) -> None:
-    """Refuses what XGBoost would refuse only in the workers, after every retry."""
-    for part in train.parts():
-        labels = fitted.labels(part.read(fitted.label_columns)).drop_nulls()
-        other = labels.filter(~labels.is_in([0.0, 1.0]))
-        if len(other):
-            raise RecipeError(
-                f"the label {fitted.label!r} must be 0, 1 or null",
-                repr(other[0]),
-                "Derive a label of two classes.",
-                fitted.label,
-            )
 
 
 def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:
@@ -244,6 +439,49 @@ def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:
         )
 
 
+def _told_started(
+    runs: Runs, run_id: str, config: dict[str, Any], asked: Asked, choice: Choice
+) -> None:
+    learner = {"early_stopping": config.get("early_stopping"), "seed": config["seed"]}
+    _quietly(
+        lambda: runs.started(
+            run_id,
+            params={"learner": config["learner"], "label": config["label"], **learner},
+            data={name: config[name] for name in ("train", "valid") if config[name]},
+            tags=config["tags"],
+            packages=config["packages"],
+            resources={
+                "num_workers": config["num_workers"],
+                "cpus_per_worker": asked.cpus_per_worker,
+                "ran_on": choice.place,
+            },
+        )
+    )
+
+
+def _told_finished(runs: Runs, run: Run) -> None:
+    _quietly(
+        lambda: runs.finished(
+            run.id,
+            metrics=run.metrics,
+            history=run.history,
+            rounds=run.facts["rounds"],
+            rows=run.bundle.manifest["rows"],
+            seconds=run.facts["seconds"],
+            artifacts=folder(run.id),
+            logs=None,
+        )
+    )
+
+
+def _quietly(tell: Any) -> None:
+    """What is told about a run must not end it."""
+    try:
+        tell()
+    except (RaypipeError, OSError) as error:
+        _logger.warning("the run's row could not be written: %s", error)
+
+
 def rebuild(lake: Lake, manifest: Mapping[str, Any], *, attempt: str) -> Run:
     """Trains once more exactly what a manifest names.
 
@@ -256,37 +494,10 @@ def rebuild(lake: Lake, manifest: Mapping[str, Any], *, attempt: str) -> Run:
         VersionNotFoundError: a table version that it names is gone.
         TrainingError: as ``Trainer.fit``.
     """
-    trainer = Trainer(
-        Recipe.from_json(json.dumps(manifest["recipe"])),
-        label=manifest["label"],
-        learner=XGBoost.from_dict(manifest["learner"]),
-        num_workers=manifest["num_workers"],
-        checkpoint_every=manifest["checkpoint_every"],
-        seed=manifest["seed"],
-    )
     valid = manifest["valid"]
-    return trainer.fit(
+    return Trainer.from_config(manifest).fit(
         lake.snapshot(manifest["train"]),
         lake.snapshot(valid) if valid else None,
         tags=manifest["tags"],
         rebuild=attempt,
     )
-
-
-def _folder(run_id: str) -> str:
-    return f"runs/{run_id}/finished"
-
-
-def _keep(lake: Lake, run_id: str, bundle: ModelBundle, history: dict[str, Any]) -> None:
-    for name, data in bundle.to_files().items():
-        lake.files.put(f"{_folder(run_id)}/{name}", data)
-    # written last: its presence says that the run is finished
-    lake.files.put(f"{_folder(run_id)}/history.json", json.dumps(history).encode())
-
-
-def _read_back(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None:
-    if not lake.files.exists(f"{_folder(run_id)}/history.json"):
-        return None
-    history = json.loads(lake.files.get(f"{_folder(run_id)}/history.json"))
-    bundle = ModelBundle.from_files(lambda name: lake.files.get(f"{_folder(run_id)}/{name}"))
-    return Run(id=run_id, bundle=bundle, history=history, valid=valid, result=None)

@@ -1,0 +1,104 @@
+"""How a run is to be run: seats, checkpoints, place. Checked once."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+
+from raypipe.core.errors import ConfigError
+from raypipe.engine.place import RunOn
+
+_PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
+_LEAST_BUDGET = 64 * 1024**2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """The arguments of ``Trainer`` that say how, and not what.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    num_workers: int | tuple[int, int]
+    cpus_per_worker: int | None
+    checkpoint_every: timedelta | int
+    memory_budget: int | None
+    run_on: RunOn
+    max_failures: int
+
+    def __post_init__(self) -> None:
+        workers = self.num_workers
+        pair = isinstance(workers, tuple) and len(workers) == 2
+        for one in workers if isinstance(workers, tuple) and pair else (workers,):
+            _check("num_workers", one, 1)
+        if isinstance(workers, tuple) and workers[0] > workers[1]:
+            raise ConfigError("num_workers is (fewest, most)", workers, field="num_workers")
+        _check("cpus_per_worker", self.cpus_per_worker, 1, optional=True)
+        _check("memory_budget", self.memory_budget, _LEAST_BUDGET, optional=True)
+        _check("max_failures", self.max_failures, 0)
+        if not isinstance(self.checkpoint_every, timedelta):
+            _check("checkpoint_every", self.checkpoint_every, 1)
+        elif self.checkpoint_every <= timedelta(0):
+            raise ConfigError(
+                "checkpoint_every must be longer than 0",
+                self.checkpoint_every,
+                field="checkpoint_every",
+            )
+        if self.run_on not in ("auto", "local", "ray"):
+            raise ConfigError(
+                "no such place to run", self.run_on, "Use auto, local or ray.", "run_on"
+            )
+
+    @property
+    def elastic(self) -> bool:
+        """Whether the number of workers may change on the way."""
+        return isinstance(self.num_workers, tuple)
+
+    @property
+    def fewest_workers(self) -> int:
+        """The least number of ranks."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """The greatest number of ranks."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments by name."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        every = self.checkpoint_every
+        told = {"seconds": every.total_seconds()} if isinstance(every, timedelta) else every
+        return {**self.settings(), "checkpoint_every": told}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Asked:
+        """The values of ``to_dict``."""
+        every, workers = data["checkpoint_every"], data["num_workers"]
+        return cls(
+            **{
+                **data,
+                "checkpoint_every": timedelta(**every) if isinstance(every, Mapping) else every,
+                "num_workers": tuple(workers) if isinstance(workers, list) else workers,
+            }
+        )
+
+    @staticmethod
+    def packages() -> dict[str, str]:
+        """The versions that a model depends on."""
+        return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def _check(name: str, value: object, low: int, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)

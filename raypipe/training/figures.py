@@ -1,0 +1,33 @@
+"""The figures of a finished model on its validation rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raypipe.models import labelled_scores, metrics
+
+if TYPE_CHECKING:
+    from raypipe.lake import Snapshot
+    from raypipe.models import ModelBundle
+    from raypipe.training.learner import Learner
+    from raypipe.training.state import State
+    from raypipe.training.survey import Roles
+
+_NOT_SCORES = ("binary:logitraw", "binary:hinge", "multi:softmax", "reg:quantileerror")
+_OTHERWISE = (*_NOT_SCORES, "survival:cox")
+
+
+def final_figures(
+    bundle: ModelBundle, valid: Snapshot, learner: Learner, roles: Roles, state: State
+) -> dict[str, float | None]:
+    """The usual metrics of the kind of problem, computed exactly from the bundle's scores.
+
+    Where the scores alone do not tell them (a ranking, weights, margins, outputs that are no
+    probabilities) they are the learner's own figures of the round that the model ends with.
+    """
+    name = getattr(getattr(learner, "objective", None), "name", "")
+    plain = not roles.columns and learner.task != "ranking" and name not in _OTHERWISE
+    if plain:
+        return metrics.evaluate(*labelled_scores(bundle, valid), kind=learner.task)
+    last = state.best.round if state.best.round >= 0 and state.done else -1
+    return {metric: values[last] for metric, values in state.history["valid"].items()}

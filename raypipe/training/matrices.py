@@ -1,0 +1,153 @@
+"""From batches to XGBoost's binned matrix, at a bounded memory.
+
+XGBoost pulls the batches several times, to sketch and to bin. They are kept in memory where that
+is little, else written once to a local file that is gone with the process, and the binned matrix
+itself goes to disk where it does not fit. The bins, and so the trees, are the same in all three
+ways.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xgboost
+
+from raypipe.training.feeding import Batch
+
+if TYPE_CHECKING:
+    from raypipe.training.feeding import Feed
+
+Mode = Literal["memory", "spill", "disk"]
+
+_ROW_BYTES = 48  # gradients, scores, positions and labels of a row
+_BATCHES_BYTES = 96 * 1024**2  # batches on their way
+_HELD_BYTES = 128 * 1024**2  # what may be held without being asked
+
+
+def choose_mode(rows: int, features: int, max_bin: int, budget: int | None, memory: int) -> Mode:
+    """How a rank keeps its rows: a pure decision.
+
+    Args:
+        rows: of the rank, those to learn from and those to evaluate on.
+        features: columns.
+        max_bin: bins a feature; up to 256 take a byte each, and a matrix holds two of them.
+        budget: bytes that the rank may take, if the user said so.
+        memory: bytes that it may take otherwise.
+    """
+    raw = rows * features * 4
+    binned = rows * (features * 2 * (1 if max_bin <= 256 else 2) + _ROW_BYTES)
+    room = memory if budget is None else budget
+    if binned + _BATCHES_BYTES > room:
+        return "disk"
+    held = min(room, _HELD_BYTES) if budget is None else room - binned
+    return "memory" if raw <= held else "spill"
+
+
+def booster_names(features: Sequence[str]) -> list[str]:
+    """Names that XGBoost takes: it refuses ``[``, ``]`` and ``<``, which a category may hold.
+
+    The recipe keeps the real names, in the same order.
+    """
+    names: list[str] = []
+    for feature in features:
+        name = feature.translate({ord("["): "(", ord("]"): ")", ord("<"): "{"})
+        names.append(name if name not in names else f"{name} ({len(names)})")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Names and kinds of features, as XGBoost takes them."""
+
+    names: list[str]
+    kinds: list[str] | None
+
+    @classmethod
+    def of(cls, features: Sequence[str], categorical: Sequence[str]) -> Columns:
+        """Of the features by name; codes of categories are marked."""
+        codes = set(categorical)
+        kinds = ["c" if name in codes else "q" for name in features] if codes else None
+        return cls(booster_names(features), kinds)
+
+
+class _Spilled:
+    """Batches whose features lie in a file without a name: it is gone with the process."""
+
+    def __init__(self, batches: Iterable[Batch], folder: str | None) -> None:
+        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - read until closed
+        self._rest: list[tuple[int, tuple[int, int], Batch]] = []
+        empty = np.empty((0, 0), dtype=np.float32)
+        for batch in batches:
+            at, shape = self._file.tell(), batch.features.shape
+            self._file.write(memoryview(batch.features).cast("B"))
+            small = Batch(empty, batch.label, batch.weight, batch.margin, batch.group)
+            self._rest.append((at, (shape[0], shape[1]), small))
+        self._file.flush()
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def __getitem__(self, number: int) -> Batch:
+        at, shape, small = self._rest[number]
+        self._file.seek(at)
+        values = np.empty(shape, dtype=np.float32)
+        if self._file.readinto(memoryview(values).cast("B")) != values.nbytes:
+            raise OSError("a file of features was cut short while it was read")
+        return Batch(values, small.label, small.weight, small.margin, small.group)
+
+
+class _Batches(xgboost.DataIter):  # type: ignore[misc]
+    def __init__(self, batches: Any, columns: Columns, cache: str | None) -> None:
+        super().__init__(cache_prefix=cache, release_data=True)
+        self._batches = batches
+        self._columns = columns
+        self._next = 0
+
+    def reset(self) -> None:
+        self._next = 0
+
+    def next(self, input_data: Callable[..., Any]) -> bool:
+        if self._next == len(self._batches):
+            return False
+        batch: Batch = self._batches[self._next]
+        input_data(
+            data=batch.features,
+            feature_names=self._columns.names,
+            feature_types=self._columns.kinds,
+            **batch.small(),
+        )
+        self._next += 1
+        return True
+
+
+def matrix(
+    feed: Feed,
+    columns: Columns,
+    *,
+    max_bin: int,
+    threads: int,
+    mode: Mode,
+    folder: str | None,
+    ref: xgboost.DMatrix | None = None,
+) -> xgboost.DMatrix:
+    """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on."""
+    batches: Any = list(feed.batches()) if mode == "memory" else _Spilled(feed.batches(), folder)
+    if not len(batches):  # a rank may hold no validation row, yet it takes part in each round
+        nothing = np.empty((0, len(columns.names)), dtype=np.float32)
+        group = np.empty(0, dtype=np.uint32) if feed.roles.group else None
+        batches = [Batch(nothing, np.empty(0, dtype=np.float32), group=group)]
+    settings = {
+        "max_bin": max_bin,
+        "nthread": threads,
+        "ref": ref,
+        "enable_categorical": columns.kinds is not None,
+    }
+    if mode != "disk":
+        return xgboost.QuantileDMatrix(_Batches(batches, columns, None), **settings)
+    cache = str(Path(folder or tempfile.gettempdir()) / ("train" if ref is None else "valid"))
+    return xgboost.ExtMemQuantileDMatrix(_Batches(batches, columns, cache), **settings)

@@ -1,0 +1,93 @@
+"""Where a run trains best: in this process, or on the cluster. Plain values in and out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import get_args
+
+from raypipe.core.errors import ConfigError
+from raypipe.engine.place import Choice, RunOn
+
+_CELLS_PER_CORE_S = 6e6
+"""Features that one core reads, transforms and bins in a second."""
+
+_ROUNDS_PER_CORE_S = 320e6
+"""Features times rounds that one core grows in a second."""
+
+_TRAIN_S = 15.0
+"""What Ray Train's actors cost before the first row is read, measured with Ray 2.60."""
+
+_CELL_BYTES = 3
+_SHARE = 0.5
+
+
+def choose(
+    run_on: RunOn,
+    *,
+    rows: int,
+    features: int,
+    rounds: int,
+    workers: int,
+    cpus: int,
+    cores: int,
+    memory: int,
+    cluster_cpus: float | None,
+    elastic: bool = False,
+) -> Choice:
+    """Where to train.
+
+    Args:
+        run_on: what the caller asked for.
+        rows: rows to learn from, at most.
+        features: columns, about.
+        rounds: to grow.
+        workers: ranks.
+        cpus: of each rank.
+        cores: of this process.
+        memory: bytes of this machine.
+        cluster_cpus: CPUs of a cluster that reaches beyond this machine; None without one. A Ray
+            on this machine alone has no core and no byte that this process lacks.
+        elastic: whether the number of workers may change on the way.
+
+    Raises:
+        ConfigError: ``run_on`` is none of the three, or an elastic run is to be local.
+    """
+    if run_on not in get_args(RunOn):
+        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
+    if elastic:
+        if run_on == "local":
+            raise ConfigError(
+                "an elastic run needs a cluster", run_on, "Give one number of workers.", "run_on"
+            )
+        return Choice("ray", "the number of workers may change")
+    if run_on != "auto":
+        return Choice(run_on, "as asked")
+    if cluster_cpus is None:
+        return Choice("local", "no cluster beyond this machine")
+    cells = float(rows * features)
+    if cells * _CELL_BYTES > memory * _SHARE:
+        return Choice("ray", "the rows do not fit into this machine's memory")
+    work = cells / _CELLS_PER_CORE_S + cells * rounds / _ROUNDS_PER_CORE_S
+    here = work / min(workers * cpus, cores)
+    there = _TRAIN_S + work / min(workers * cpus, cluster_cpus)
+    told = f"about {here:.0f} s here, {there:.0f} s on the cluster"
+    return Choice("local" if here <= there else "ray", told)
+
+
+def cluster_cpus() -> float | None:
+    """CPUs of a cluster that reaches beyond this machine, when this process uses or names one."""
+    if not os.environ.get("RAY_ADDRESS"):
+        if "ray" not in sys.modules:
+            return None
+        import ray
+
+        if not ray.is_initialized():
+            return None
+    from raypipe.engine.cluster import ensure_ray
+
+    ensure_ray()
+    import ray
+
+    nodes = [node for node in ray.nodes() if node.get("Alive")]
+    return sum(n["Resources"].get("CPU", 0.0) for n in nodes) if len(nodes) > 1 else None

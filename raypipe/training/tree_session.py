@@ -1,0 +1,146 @@
+"""A booster that grows round by round, each round a function of the model so far and its number.
+
+XGBoost seeds a round by its number (``seed_per_iteration``), but the sampler of columns lives in
+its tree updater and goes on from round to round, outside of the model: a booster that was loaded
+draws other columns than one that never stopped. So where anything is sampled, the updater is made
+anew before each round, by naming another tree method and the right one again. The cache of scores
+stays. Measured on 200,000 rows by 20, this costs about 1 ms a round.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xgboost
+
+from raypipe.core.errors import ConfigError
+from raypipe.engine.cluster import memory_bytes
+from raypipe.training.matrices import Columns, choose_mode, matrix
+from raypipe.training.params import samples
+from raypipe.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from raypipe.training.feeding import Feed
+    from raypipe.training.learner import Build, Figures
+    from raypipe.training.trees import XGBoost
+
+Evals = list[tuple[xgboost.DMatrix, str]]
+_SHARE = 0.5  # of the machine's memory, for all ranks on it
+
+
+class TreeSession:
+    """XGBoost's booster, its matrices, and the settings of each round."""
+
+    def __init__(self, learner: XGBoost, evals: Evals, params: Mapping[str, Any]) -> None:
+        """Made by ``of``; the first of the matrices is trained on."""
+        self._learner = learner
+        self._evals = evals
+        self._params = dict(params)
+        self._samples = samples(learner.params)
+        self._booster = self._made(None)
+
+    @classmethod
+    def of(cls, learner: XGBoost, train: Feed, valid: Feed | None, build: Build) -> TreeSession:
+        """Reads and bins the rows."""
+        columns = Columns.of(build.features, [*learner.categorical, *build.categorical])
+        rows = train.rows + (valid.rows if valid else 0)
+        room = int(memory_bytes() * _SHARE) // build.world
+        mode = choose_mode(rows, len(build.features), learner.max_bin, build.budget, room)
+        settings: dict[str, Any] = {
+            "max_bin": learner.max_bin,
+            "threads": build.threads,
+            "mode": mode,
+            "folder": build.folder,
+        }
+        evals = [(matrix(train, columns, **settings), "train")]
+        if valid is not None:
+            evals.append((matrix(valid, columns, ref=evals[0][0], **settings), "valid"))
+        params = learner.booster_params(
+            seed=build.seed,
+            threads=build.threads,
+            features=build.features,
+            classes=int(build.labels.high) + 1 if learner.task == "multiclass" else None,
+        )
+        return cls(learner, evals, params)
+
+    def _made(self, model: bytes | None) -> xgboost.Booster:
+        cache = [one for one, _ in self._evals]
+        return xgboost.Booster(self._params, cache, model_file=bytearray(model) if model else None)
+
+    def load(self, model: bytes) -> None:
+        """Goes on from bytes that ``save`` gave."""
+        self._booster = self._made(model)
+
+    def grow(self, number: int) -> Figures:
+        """One round, and its figures on all sets."""
+        settings: dict[str, Any] = {}
+        if self._samples:
+            self._booster.set_param({"tree_method": "approx"})
+            self._booster.save_config()  # takes the setting in, and with it another updater
+            settings["tree_method"] = "hist"
+        if isinstance(self._learner.learning_rate, Schedule):
+            rate = self._learner.learning_rate.at(number, self._learner.rounds)
+            settings["learning_rate"] = rate
+        if settings:
+            self._booster.set_param(settings)
+        self._booster.update(self._evals[0][0], iteration=number)
+        return _figures(self._booster.eval_set(self._evals, number))
+
+    def save(self) -> bytes:
+        """The model as UBJ."""
+        return bytes(self._booster.save_raw("ubj"))
+
+    def cut(self, rounds: int) -> bytes:
+        """The model of the first rounds."""
+        if rounds == self._booster.num_boosted_rounds():
+            return self.save()
+        return bytes(self._booster[:rounds].save_raw("ubj"))
+
+
+def _figures(line: str) -> Figures:
+    """The figures of a line like ``[3]	train-logloss:0.61	valid-logloss:0.63``."""
+    found: Figures = {}
+    for item in line.split("\t")[1:]:
+        key, _, value = item.rpartition(":")
+        name, _, metric = key.partition("-")
+        found.setdefault(name, {})[metric] = float(value)
+    return found
+
+
+def rehearse(learner: XGBoost) -> None:
+    """Grows a tree on a few rows, so that XGBoost itself judges the parameters.
+
+    Raises:
+        ConfigError: it refuses them; its own words are in the error.
+    """
+    rng = np.random.default_rng(0)
+    features = rng.random((16, 2), dtype=np.float32)
+    classes = learner.params.get("num_class", 2)
+    if not isinstance(classes, int) or classes < 2:
+        raise ConfigError("num_class must be a whole number >= 2", classes, field="num_class")
+    labels = np.arange(16) % (classes if learner.task == "multiclass" else 2)
+    if learner.objective.above:
+        labels = labels + 1
+    group = np.repeat([0, 1], 8) if learner.task == "ranking" else None
+    params = learner.booster_params(seed=0, threads=1, classes=classes)
+    try:
+        rows = xgboost.QuantileDMatrix(
+            features, label=labels, qid=group, max_bin=learner.max_bin, nthread=1
+        )
+        booster = xgboost.Booster(params, [rows])
+        booster.update(rows, iteration=0)
+        booster.eval_set([(rows, "train")], 0)
+    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+        raise ConfigError(
+            "XGBoost refuses the parameters", _first_words(str(error)), None, "params"
+        ) from None
+
+
+def _first_words(text: str) -> str:
+    """XGBoost's reason without the trace of C++ around it."""
+    lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Stack trace", "[bt]"))]
+    return (told or ["no reason given"])[0].rpartition("] ")[2][:300] or told[0][:300]
