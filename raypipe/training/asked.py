@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
-from raypipe.engine.place import RunOn
+
+if TYPE_CHECKING:
+    from raypipe.engine.place import RunOn
 
 _PACKAGES = ("raypipe", "ray", "xgboost", "polars", "numpy")
 _LEAST_BUDGET = 64 * 1024**2

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from raypipe.core.errors import IntegrityError, LakeAccessError
 from raypipe.core.faults import fault_point
 from raypipe.training.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from raypipe.lake import Lake
 
 Value = TypeVar("Value")
@@ -23,17 +24,17 @@ PATIENCE = timedelta(minutes=5)
 """How long storage that fails is waited for."""
 
 
-def patient(work: Callable[[], Value], patience: timedelta = PATIENCE) -> Value:
-    """What ``work`` gives, tried again with growing pauses while storage fails.
+def patient(work: Callable[..., Value], *args: Any) -> Value:
+    """What ``work`` gives for the arguments, tried again with growing pauses while storage fails.
 
     Raises:
-        LakeAccessError: it failed for longer than the patience, or access is denied.
+        LakeAccessError: it failed for longer than ``PATIENCE``, or access is denied.
         OSError: the same, of a folder.
     """
-    until, pause = time.monotonic() + patience.total_seconds(), 0.2
+    until, pause = time.monotonic() + PATIENCE.total_seconds(), 0.2
     while True:
         try:
-            return work()
+            return work(*args)
         except (LakeAccessError, OSError) as error:
             denied = isinstance(error, LakeAccessError) and "denied" in error.what
             gone = isinstance(error, FileNotFoundError)
@@ -68,10 +69,10 @@ class Checkpoints:
         """
         for name in reversed(patient(self.names)):
             try:
-                return State.from_bytes(patient(lambda n=name: self._files.get(n)), self._run_id)
+                return State.from_bytes(patient(self._files.get, name), self._run_id)
             except (IntegrityError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("checkpoint %s is not used: %s", name, error)
-                patient(lambda n=name: self._files.delete(n))
+                patient(self._files.delete, name)
             except FileNotFoundError:
                 continue  # an attempt beside this one has moved on
         return State()
@@ -80,15 +81,15 @@ class Checkpoints:
         """Writes a state and removes all but the last two up to it."""
         name = f"{self._folder}/{state.rounds:08d}"
         data = state.to_bytes(self._run_id)
-        patient(lambda: self._files.put(name, data))
+        patient(self._files.put, name, data)
         fault_point("training:after-checkpoint")
         older = [one for one in patient(self.names) if one <= name]
         for one in older[:-_KEPT]:
-            patient(lambda n=one: self._files.delete(n))
+            patient(self._files.delete, one)
 
     def clear(self) -> None:
         """Removes all of them."""
-        patient(lambda: self._files.delete(self._folder))
+        patient(self._files.delete, self._folder)
 
 
 class Saver:

@@ -7,11 +7,12 @@ resumed and stopped is a matter of rounds and of the bytes that ``save`` gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from raypipe.training.feeding import Feed
     from raypipe.training.objectives import Task
     from raypipe.training.survey import Labels

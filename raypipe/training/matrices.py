@@ -9,7 +9,6 @@ ways.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +19,8 @@ import xgboost
 from raypipe.training.feeding import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from raypipe.training.feeding import Feed
 
 Mode = Literal["memory", "spill", "disk"]
@@ -84,7 +85,7 @@ class _Spilled:
         empty = np.empty((0, 0), dtype=np.float32)
         for batch in batches:
             at, shape = self._file.tell(), batch.features.shape
-            self._file.write(memoryview(batch.features).cast("B"))
+            self._file.write(batch.features.data.cast("B"))
             small = Batch(empty, batch.label, batch.weight, batch.margin, batch.group)
             self._rest.append((at, (shape[0], shape[1]), small))
         self._file.flush()
@@ -96,7 +97,7 @@ class _Spilled:
         at, shape, small = self._rest[number]
         self._file.seek(at)
         values = np.empty(shape, dtype=np.float32)
-        if self._file.readinto(memoryview(values).cast("B")) != values.nbytes:
+        if self._file.readinto(values.data.cast("B")) != values.nbytes:
             raise OSError("a file of features was cut short while it was read")
         return Batch(values, small.label, small.weight, small.margin, small.group)
 

@@ -30,21 +30,63 @@ _RESERVED = {
     "disable_default_eval_metric": "Name the metrics in eval_metric.",
 }
 _KNOWN = frozenset(
-    (
-        "alpha base_score booster colsample_bylevel colsample_bynode colsample_bytree eval_metric "
-        "gamma grow_policy huber_slope lambda lambdarank_bias_norm lambdarank_normalization "
-        "lambdarank_num_pair_per_sample lambdarank_pair_method lambdarank_score_normalization "
-        "lambdarank_unbiased max_cached_hist_node max_cat_threshold max_cat_to_onehot "
-        "max_delta_step max_leaves min_child_weight min_split_loss multi_strategy ndcg_exp_gain "
-        "normalize_type num_class num_parallel_tree objective one_drop quantile_alpha rate_drop "
-        "reg_alpha reg_lambda sample_type sampling_method scale_pos_weight skip_drop "
-        "sparse_threshold subsample tree_method tweedie_variance_power verbosity"
-    ).split()
+    [
+        "alpha",
+        "base_score",
+        "booster",
+        "colsample_bylevel",
+        "colsample_bynode",
+        "colsample_bytree",
+        "eval_metric",
+        "gamma",
+        "grow_policy",
+        "huber_slope",
+        "lambda",
+        "lambdarank_bias_norm",
+        "lambdarank_normalization",
+        "lambdarank_num_pair_per_sample",
+        "lambdarank_pair_method",
+        "lambdarank_score_normalization",
+        "lambdarank_unbiased",
+        "max_cached_hist_node",
+        "max_cat_threshold",
+        "max_cat_to_onehot",
+        "max_delta_step",
+        "max_leaves",
+        "min_child_weight",
+        "min_split_loss",
+        "multi_strategy",
+        "ndcg_exp_gain",
+        "normalize_type",
+        "num_class",
+        "num_parallel_tree",
+        "objective",
+        "one_drop",
+        "quantile_alpha",
+        "rate_drop",
+        "reg_alpha",
+        "reg_lambda",
+        "sample_type",
+        "sampling_method",
+        "scale_pos_weight",
+        "skip_drop",
+        "sparse_threshold",
+        "subsample",
+        "tree_method",
+        "tweedie_variance_power",
+        "verbosity",
+    ]
 )
 _ONLY = {"tree_method": ("hist",), "booster": ("gbtree", "dart")}
 _SAMPLED = frozenset(
-    "subsample sampling_method colsample_bytree colsample_bylevel colsample_bynode "
-    "num_parallel_tree".split()
+    [
+        "subsample",
+        "sampling_method",
+        "colsample_bytree",
+        "colsample_bylevel",
+        "colsample_bynode",
+        "num_parallel_tree",
+    ]
 )
 
 

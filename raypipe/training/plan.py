@@ -9,7 +9,7 @@ groups that hold its rows. No row is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import ConfigError
@@ -65,7 +65,7 @@ def plan_shards(known: Sequence[int], num_workers: int, groups: Sequence[int] = 
             for part, (first, count) in enumerate(zip(firsts, known, strict=False))
             if max(low, first) < min(high, first + count)
         )
-        for low, high in zip(ends, ends[1:], strict=False)
+        for low, high in pairwise(ends)
     )
 
 

@@ -84,12 +84,24 @@ def work(job: Job, rank: int, world: int, begin: State, step: Step, saver: Saver
     os.environ.update(job.faults)
     folder = OwnedFolder.create()
     try:
-        session = _session(job, rank, world, folder.path)
-        if begin.model:
-            session.load(begin.model)
-        return _grow(job, session, begin, step, saver)
+        return _worked(job, rank, world, begin, step, saver, folder.path)
     finally:
-        folder.remove()
+        folder.remove()  # what lies in it went with the session
+
+
+def _worked(
+    job: Job,
+    rank: int,
+    world: int,
+    begin: State,
+    step: Step,
+    saver: Saver | None,
+    folder: str,
+) -> State:
+    session = _session(job, rank, world, folder)
+    if begin.model:
+        session.load(begin.model)
+    return _grow(job, session, begin, step, saver)
 
 
 def _session(job: Job, rank: int, world: int, folder: str) -> Session:

@@ -70,7 +70,7 @@ def keep_finished(
         "history.json": json.dumps(history).encode(),
     }
     for name, data in files.items():
-        patient(lambda n=name, d=data: lake.files.put(f"{folder(run_id)}/{n}", d))
+        patient(lake.files.put, f"{folder(run_id)}/{name}", data)
 
 
 def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None:

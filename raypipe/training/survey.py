@@ -6,7 +6,6 @@ which rows go to which rank, exactly: no rank is without a labelled row, and non
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ from raypipe.engine.parts import run_parts
 from raypipe.training.objectives import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from raypipe.core.scan import ScanPart
     from raypipe.engine.place import RunOn
     from raypipe.features import FittedRecipe

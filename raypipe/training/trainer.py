@@ -6,12 +6,12 @@ import json
 import logging
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RaypipeError, SchemaError, TrainingError
 from raypipe.engine.cluster import cores, memory_bytes
 from raypipe.features import FittedRecipe, Recipe
-from raypipe.lake import Lake
 from raypipe.models import ModelBundle
 from raypipe.training.asked import Asked
 from raypipe.training.figures import final_figures
@@ -34,12 +34,12 @@ from raypipe.training.survey import Roles, Survey, check_roles, survey
 from raypipe.training.trees import XGBoost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ray.train import Result
 
     from raypipe.engine.place import Choice, RunOn
-    from raypipe.lake import Snapshot
+    from raypipe.lake import Lake, Snapshot
     from raypipe.training.rounds import Job
     from raypipe.training.state import State
 
@@ -169,7 +169,7 @@ class Trainer:
             try:
                 return self._train(train, valid, config, run_id, choice)
             except BaseException as error:
-                _quietly(lambda: runs.failed(run_id, error))
+                _quietly(partial(runs.failed, run_id, error))
                 raise
 
     @classmethod
@@ -355,12 +355,12 @@ class Trainer:
             _check_valid(fitted, valid)
             other = survey(valid, fitted, self.roles, run_on=choice.place, wanted="valid")
         local = max(1, cores() // asked.most_workers)
-        training = hasattr(fitted, "training_features")
-        recipe = fitted.to_json(training=True) if training else fitted.to_json()
+        placed = {"training": True} if hasattr(fitted, "training_features") else {}
+        to_json: Callable[..., str] = fitted.to_json
         return Job(
             run_id=run_id,
             lake=train.lake,
-            recipe=recipe,
+            recipe=to_json(**placed),
             learner=self.learner,
             stopping=self.early_stopping,
             seed=self.seed,
@@ -402,9 +402,7 @@ class Trainer:
     ) -> ModelBundle:
         elastic = self.asked.elastic
         look: Survey = job.train
-        shards = (
-            [] if elastic else plan_shards(look.known, self.asked.fewest_workers, look.runs)
-        )
+        shards = [] if elastic else plan_shards(look.known, self.asked.fewest_workers, look.runs)
         manifest = {
             **{key: value for key, value in config.items() if key != "rebuild"},
             "run_id": job.run_id,

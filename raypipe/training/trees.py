@@ -171,7 +171,7 @@ class XGBoost:
         return TreeSession.of(self, train, valid, build)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, as manifests keep it; what is at its default is left out of the newer ones."""
+        """Plain JSON, as manifests keep it."""
         rate = self.learning_rate
         out: dict[str, Any] = {
             "name": "xgboost",
