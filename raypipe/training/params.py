@@ -30,7 +30,7 @@ _RESERVED = {
     "disable_default_eval_metric": "Name the metrics in eval_metric.",
 }
 _KNOWN = frozenset(
-    [
+    {
         "alpha",
         "base_score",
         "booster",
@@ -75,18 +75,18 @@ _KNOWN = frozenset(
         "tree_method",
         "tweedie_variance_power",
         "verbosity",
-    ]
+    }
 )
 _ONLY = {"tree_method": ("hist",), "booster": ("gbtree", "dart")}
 _SAMPLED = frozenset(
-    [
+    {
         "subsample",
         "sampling_method",
         "colsample_bytree",
         "colsample_bylevel",
         "colsample_bynode",
         "num_parallel_tree",
-    ]
+    }
 )
 
 
