@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def labelled_scores(bundle: ModelBundle, data: Scan | pl.DataFrame) -> tuple[Floats, Floats]:
-    """Labels (0 or 1) and scores of the rows whose label is known, in their order.
+    """Labels and scores of the rows whose label is known, in their order.
 
     Args:
         bundle: scores the rows; its recipe makes the label.
@@ -27,13 +27,16 @@ def labelled_scores(bundle: ModelBundle, data: Scan | pl.DataFrame) -> tuple[Flo
     Raises:
         RecipeError: the rows lack an input or the label.
     """
-    labels, scores = [np.empty(0)], [np.empty(0)]
+    labels: list[Floats] = []
+    scores: list[Floats] = []
     for frame in _frames(data, bundle.recipe.source_columns):
         truth = bundle.recipe.labels(frame)
         known = truth.is_not_null()
         labels.append(truth.filter(known).to_numpy().astype(np.float64))
         scores.append(bundle.predict(frame.filter(known)))
-    return np.concatenate(labels), np.concatenate(scores)
+    if not labels:
+        return np.empty(0), np.empty(0)
+    return np.concatenate(labels), np.concatenate([some for some in scores if len(some)] or scores)
 
 
 def _frames(data: Scan | pl.DataFrame, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

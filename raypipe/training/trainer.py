@@ -7,9 +7,16 @@ import logging
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError, RaypipeError, SchemaError, TrainingError
+from raypipe.core.errors import (
+    ConfigError,
+    RaypipeError,
+    ResourceError,
+    SchemaError,
+    TrainingError,
+)
 from raypipe.engine.cluster import cores, memory_bytes
 from raypipe.features import FittedRecipe, Recipe
 from raypipe.models import ModelBundle
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
     from raypipe.training.state import State
 
 _logger = logging.getLogger(__name__)
+_GPU = Path("/dev/nvidiactl")
 
 
 class Trainer:
@@ -290,6 +298,10 @@ class Trainer:
             from raypipe.training.engine import check_capacity
 
             check_capacity(asked.num_workers, asked.cpus_per_worker or 1, self._gpus)
+        elif self._gpus and not _GPU.exists():  # XGBoost would go on without one
+            raise ResourceError(
+                "this machine has no GPU", "device='cuda'", "Use device='cpu'.", "device"
+            )
         return choice
 
     @property

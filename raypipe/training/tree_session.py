@@ -126,6 +126,7 @@ def rehearse(learner: XGBoost) -> None:
         labels = labels + 1
     group = np.repeat([0, 1], 8) if learner.task == "ranking" else None
     params = learner.booster_params(seed=0, threads=1, classes=classes)
+    params.pop("device", None)  # the workers may have a GPU where this process has none
     try:
         rows = xgboost.QuantileDMatrix(
             features, label=labels, qid=group, max_bin=learner.max_bin, nthread=1

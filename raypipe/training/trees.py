@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -240,7 +241,6 @@ class XGBoost:
         if self.monotone and features:
             out["monotone_constraints"] = tuple(self.monotone.get(name, 0) for name in features)
         if self.interactions and features:
-            out["interaction_constraints"] = [
-                [place[name] for name in group] for group in self.interactions
-            ]
+            groups = [[place[name] for name in group] for group in self.interactions]
+            out["interaction_constraints"] = json.dumps(groups)
         return out
