@@ -163,6 +163,7 @@ def trainer(lake: rp.Lake) -> rp.Trainer:
         num_workers=2,
         seed=YEAR,
         checkpoint_every=20,
+        run_on="ray",
     )
 
 

@@ -93,7 +93,7 @@ OBJECTIVES: dict[str, Objective] = {
             also=("gamma-nloglik", "gamma-deviance"),
         ),
         Objective(
-            "reg:tweedie", "regression", "tweedie-nloglik", also=("tweedie-nloglik",), **_COUNTS
+            "reg:tweedie", "regression", "tweedie-nloglik@1.5", also=("tweedie-nloglik",), **_COUNTS
         ),
         Objective(
             "count:poisson", "regression", "poisson-nloglik", also=("poisson-nloglik",), **_COUNTS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,43 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import (
     ConfigError,
-    RaypipeError,
     ResourceError,
-    SchemaError,
-    TrainingError,
 )
 from raypipe.engine.cluster import cores, memory_bytes
-from raypipe.features import FittedRecipe, Recipe
-from raypipe.models import ModelBundle
+from raypipe.features import Recipe
 from raypipe.training.asked import Asked
-from raypipe.training.figures import final_figures
+from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
 from raypipe.training.learner import Learner, learner_from
 from raypipe.training.place import choose, cluster_cpus
-from raypipe.training.plan import plan_shards, to_json
-from raypipe.training.run import Run
 from raypipe.training.runs import Runs
 from raypipe.training.stopping import EarlyStopping
 from raypipe.training.stored import (
-    folder,
     keep_config,
-    keep_finished,
     read_config,
     read_finished,
     run_id_of,
 )
-from raypipe.training.survey import Roles, Survey, check_roles, survey
+from raypipe.training.survey import Roles, check_roles
+from raypipe.training.telling import quietly, told_started
 from raypipe.training.trees import XGBoost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from ray.train import Result
+    from collections.abc import Mapping, Sequence
 
     from raypipe.engine.place import Choice, RunOn
     from raypipe.lake import Lake, Snapshot
-    from raypipe.training.rounds import Job
-    from raypipe.training.state import State
+    from raypipe.training.run import Run
 
 _logger = logging.getLogger(__name__)
 _GPU = Path("/dev/nvidiactl")
@@ -173,11 +162,24 @@ class Trainer:
         runs = Runs(train.lake)
         with held((train, valid), run_id):
             keep_config(train.lake, run_id, config, self.asked.to_dict())
-            _told_started(runs, run_id, config, self.asked, choice)
+            told_started(runs, run_id, config, self.asked, choice)
             try:
-                return self._train(train, valid, config, run_id, choice)
+                return Fit(
+                    recipe=self.recipe,
+                    label=self.label,
+                    learner=self.learner,
+                    stopping=self.early_stopping,
+                    seed=self.seed,
+                    roles=self.roles,
+                    asked=self.asked,
+                    train=train,
+                    valid=valid,
+                    config=config,
+                    run_id=run_id,
+                    choice=choice,
+                ).run()
             except BaseException as error:
-                _quietly(partial(runs.failed, run_id, error))
+                quietly(partial(runs.failed, run_id, error))
                 raise
 
     @classmethod
@@ -297,199 +299,19 @@ class Trainer:
         if choice.place == "ray":
             from raypipe.training.engine import check_capacity
 
-            check_capacity(asked.num_workers, asked.cpus_per_worker or 1, self._gpus)
-        elif self._gpus and not _GPU.exists():  # XGBoost would go on without one
+            gpus = gpus_of(self.learner)
+            check_capacity(asked.num_workers, asked.cpus_per_worker or 1, gpus)
+        elif gpus_of(self.learner) and not _GPU.exists():  # XGBoost would go on without one
             raise ResourceError(
                 "this machine has no GPU", "device='cuda'", "Use device='cpu'.", "device"
             )
         return choice
-
-    @property
-    def _gpus(self) -> int:
-        return int(getattr(self.learner, "device", "cpu") == "cuda")
-
-    def _train(
-        self,
-        train: Snapshot,
-        valid: Snapshot | None,
-        config: dict[str, Any],
-        run_id: str,
-        choice: Choice,
-    ) -> Run:
-        began = time.monotonic()
-        fitted = self.recipe.fit(train, label=self.label)
-        self.learner.check_features(fitted.feature_names)
-        job = self._job(train, valid, fitted, run_id, choice)
-        resumed_at, state, result = self._run(job, choice)
-        if not state.done:
-            raise TrainingError(
-                f"run {run_id} was stopped",
-                f"{state.rounds} of {self.learner.rounds} rounds",
-                "The same fit goes on from there.",
-            )
-        bundle = self._bundle(state, fitted, config, job, valid)
-        facts = {
-            "ran_on": choice.place,
-            "why": choice.why,
-            "seconds": round(time.monotonic() - began, 3),
-            "rounds": state.rounds,
-            "resumed_at": resumed_at,
-            "stopped_early": state.best.stopped,
-        }
-        keep_finished(train.lake, run_id, bundle, state.history, facts)
-        run = Run(
-            id=run_id,
-            bundle=bundle,
-            history=state.history,
-            valid=valid,
-            result=result,
-            facts=facts,
-        )
-        _told_finished(Runs(train.lake), run)
-        return run
-
-    def _job(
-        self,
-        train: Snapshot,
-        valid: Snapshot | None,
-        fitted: FittedRecipe,
-        run_id: str,
-        choice: Choice,
-    ) -> Job:
-        from raypipe.training.rounds import Job
-
-        asked = self.asked
-        look = survey(train, fitted, self.roles, run_on=choice.place)
-        self.learner.check_labels(look.labels)
-        plan_shards(look.known, asked.fewest_workers, look.runs)  # refuses too few rows
-        other = None
-        if valid is not None:
-            _check_valid(fitted, valid)
-            other = survey(valid, fitted, self.roles, run_on=choice.place, wanted="valid")
-        local = max(1, cores() // asked.most_workers)
-        placed = {"training": True} if hasattr(fitted, "training_features") else {}
-        to_json: Callable[..., str] = fitted.to_json
-        return Job(
-            run_id=run_id,
-            lake=train.lake,
-            recipe=to_json(**placed),
-            learner=self.learner,
-            stopping=self.early_stopping,
-            seed=self.seed,
-            threads=asked.cpus_per_worker or (local if choice.place == "local" else 1),
-            checkpoint_every=asked.checkpoint_every,
-            roles=self.roles,
-            train=look,
-            valid=other,
-            budget=asked.memory_budget,
-        )
-
-    def _run(self, job: Job, choice: Choice) -> tuple[int, State, Result | None]:
-        from raypipe.training.rounds import checkpoints_of
-
-        resumed_at = checkpoints_of(job).latest().rounds
-        if choice.place == "local":
-            from raypipe.training.local import run_local
-
-            state = run_local(job, self.asked.fewest_workers, lambda _: None)
-            return resumed_at, state, None
-        from raypipe.training.engine import run_train
-
-        state, result = run_train(
-            job,
-            num_workers=self.asked.num_workers,
-            cpus_per_worker=self.asked.cpus_per_worker or 1,
-            gpus=self._gpus,
-            max_failures=self.asked.max_failures,
-        )
-        return resumed_at, state, result
-
-    def _bundle(
-        self,
-        state: State,
-        fitted: FittedRecipe,
-        config: dict[str, Any],
-        job: Job,
-        valid: Snapshot | None,
-    ) -> ModelBundle:
-        elastic = self.asked.elastic
-        look: Survey = job.train
-        shards = [] if elastic else plan_shards(look.known, self.asked.fewest_workers, look.runs)
-        manifest = {
-            **{key: value for key, value in config.items() if key != "rebuild"},
-            "run_id": job.run_id,
-            "rows": look.labels.count,
-            "label_mean": look.labels.total / look.labels.count,
-            "shards": to_json(tuple(shards)),
-            "metrics": {},
-            **({"reproducible": False} if elastic else {}),
-        }
-        bundle = ModelBundle(state.model, fitted, manifest)
-        if valid is not None:
-            manifest["metrics"] = final_figures(bundle, valid, self.learner, self.roles, state)
-            bundle = ModelBundle(state.model, fitted, manifest)
-        return bundle
 
     def __repr__(self) -> str:
         return (
             f"Trainer({self.recipe!r}, label={self.label!r}, {self.learner!r}, "
             f"num_workers={self.asked.num_workers}, seed={self.seed})"
         )
-
-
-def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:
-    missing = [name for name in fitted.source_columns if name not in valid.schema]
-    if missing:
-        raise SchemaError(
-            "the validation rows lack a column", missing[0], "Use the same table.", missing[0]
-        )
-    if not any(part.rows for part in valid.parts()):
-        raise ConfigError(
-            "there are no validation rows", repr(valid), "Check the filter of valid=.", "valid"
-        )
-
-
-def _told_started(
-    runs: Runs, run_id: str, config: dict[str, Any], asked: Asked, choice: Choice
-) -> None:
-    learner = {"early_stopping": config.get("early_stopping"), "seed": config["seed"]}
-    _quietly(
-        lambda: runs.started(
-            run_id,
-            params={"learner": config["learner"], "label": config["label"], **learner},
-            data={name: config[name] for name in ("train", "valid") if config[name]},
-            tags=config["tags"],
-            packages=config["packages"],
-            resources={
-                "num_workers": config["num_workers"],
-                "cpus_per_worker": asked.cpus_per_worker,
-                "ran_on": choice.place,
-            },
-        )
-    )
-
-
-def _told_finished(runs: Runs, run: Run) -> None:
-    _quietly(
-        lambda: runs.finished(
-            run.id,
-            metrics=run.metrics,
-            history=run.history,
-            rounds=run.facts["rounds"],
-            rows=run.bundle.manifest["rows"],
-            seconds=run.facts["seconds"],
-            artifacts=folder(run.id),
-            logs=None,
-        )
-    )
-
-
-def _quietly(tell: Any) -> None:
-    """What is told about a run must not end it."""
-    try:
-        tell()
-    except (RaypipeError, OSError) as error:
-        _logger.warning("the run's row could not be written: %s", error)
 
 
 def rebuild(lake: Lake, manifest: Mapping[str, Any], *, attempt: str) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -31,8 +32,8 @@ def test_more_workers_than_the_cluster_can_give(ray_session: None, tmp_path: Pat
     began = time.monotonic()
     with pytest.raises(ResourceError, match="can never start"):
         rp.Trainer(small.recipe(), label="late", num_workers=64, run_on="ray").fit(rows)
+    learner = rp.XGBoost(device="cuda")
     with pytest.raises(ResourceError, match="one GPU"):
-        learner = rp.XGBoost(device="cuda")
         rp.Trainer(small.recipe(), label="late", learner=learner, run_on="ray").fit(rows)
     assert time.monotonic() - began < 10
 
@@ -60,18 +61,17 @@ def test_a_killed_controller_changes_no_byte(
 
     def kill() -> None:
         deadline = time.monotonic() + 60
-        while not killed and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            found = {}
             for process in processes.descendants(os.getpid()):
-                try:
-                    name = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-                except OSError:
-                    continue
-                if b"TrainController" in name and list(Path(lake.root).glob("runs/*/config.json")):
-                    time.sleep(3.0)  # its workers are there or come
-                    os.kill(process.pid, signal.SIGKILL)
-                    killed.append(process.pid)
-                    return
-            time.sleep(0.05)
+                with contextlib.suppress(OSError):
+                    found[Path(f"/proc/{process.pid}/cmdline").read_bytes()] = process.pid
+            controller = [pid for name, pid in found.items() if b"TrainController" in name]
+            if controller and any(b"RayTrainWorker" in name for name in found):
+                os.kill(controller[0], signal.SIGKILL)
+                killed.append(controller[0])
+                return
+            time.sleep(0.01)
 
     thread = threading.Thread(target=kill)
     thread.start()

@@ -114,7 +114,7 @@ def test_the_model_is_that_of_plain_xgboost(snapshot: rp.Snapshot) -> None:
         "learning_rate": 0.1,
         "reg_lambda": 2.0,
         "monotone_constraints": (1, 0, 0),
-        "interaction_constraints": [[0, 1], [2]],
+        "interaction_constraints": "[[0, 1], [2]]",
         "seed": 0,
     }
     expected = xgboost.train(params, plain, num_boost_round=12)

@@ -1,0 +1,175 @@
+"""One fit: from the rows and what was asked for to the finished run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raypipe.core.errors import ConfigError, SchemaError, TrainingError
+from raypipe.engine.cluster import cores
+from raypipe.models import ModelBundle
+from raypipe.training.figures import final_figures
+from raypipe.training.plan import plan_shards, to_json
+from raypipe.training.run import Run
+from raypipe.training.runs import Runs
+from raypipe.training.stored import keep_finished
+from raypipe.training.survey import Survey, survey
+from raypipe.training.telling import told_finished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ray.train import Result
+
+    from raypipe.engine.place import Choice
+    from raypipe.features import FittedRecipe, Recipe
+    from raypipe.lake import Snapshot
+    from raypipe.training.asked import Asked
+    from raypipe.training.learner import Learner
+    from raypipe.training.rounds import Job
+    from raypipe.training.state import State
+    from raypipe.training.stopping import EarlyStopping
+    from raypipe.training.survey import Roles
+
+
+def gpus_of(learner: Learner) -> int:
+    """GPUs that each rank needs."""
+    return int(getattr(learner, "device", "cpu") == "cuda")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """What a trainer was asked for, with the rows."""
+
+    recipe: Recipe
+    label: str
+    learner: Learner
+    stopping: EarlyStopping | None
+    seed: int
+    roles: Roles
+    asked: Asked
+    train: Snapshot
+    valid: Snapshot | None
+    config: dict[str, Any]
+    run_id: str
+    choice: Choice
+
+    def run(self) -> Run:
+        """Fits the recipe, grows the rounds, and keeps the bundle.
+
+        Raises:
+            TrainingError: it did not finish.
+        """
+        run_id, choice, valid = self.run_id, self.choice, self.valid
+        began = time.monotonic()
+        fitted = self.recipe.fit(self.train, label=self.label)
+        self.learner.check_features(fitted.feature_names)
+        job = self._job(fitted)
+        resumed_at, state, result = self._grown(job)
+        if not state.done:
+            raise TrainingError(
+                f"run {run_id} was stopped",
+                f"{state.rounds} of {self.learner.rounds} rounds",
+                "The same fit goes on from there.",
+            )
+        bundle = self._bundle(state, fitted, job)
+        facts = {
+            "ran_on": choice.place,
+            "why": choice.why,
+            "seconds": round(time.monotonic() - began, 3),
+            "rounds": state.rounds,
+            "resumed_at": resumed_at,
+            "stopped_early": state.best.stopped,
+        }
+        keep_finished(self.train.lake, run_id, bundle, state.history, facts)
+        run = Run(
+            id=run_id,
+            bundle=bundle,
+            history=state.history,
+            valid=valid,
+            result=result,
+            facts=facts,
+        )
+        told_finished(Runs(self.train.lake), run)
+        return run
+
+    def _job(self, fitted: FittedRecipe) -> Job:
+        from raypipe.training.rounds import Job
+
+        asked, train, valid, choice = self.asked, self.train, self.valid, self.choice
+        look = survey(train, fitted, self.roles, run_on=choice.place)
+        self.learner.check_labels(look.labels)
+        plan_shards(look.known, asked.fewest_workers, look.runs)  # refuses too few rows
+        other = None
+        if valid is not None:
+            _check_valid(fitted, valid)
+            other = survey(valid, fitted, self.roles, run_on=choice.place, wanted="valid")
+        local = max(1, cores() // asked.most_workers)
+        placed = {"training": True} if hasattr(fitted, "training_features") else {}
+        to_json: Callable[..., str] = fitted.to_json
+        return Job(
+            run_id=self.run_id,
+            lake=train.lake,
+            recipe=to_json(**placed),
+            learner=self.learner,
+            stopping=self.stopping,
+            seed=self.seed,
+            threads=asked.cpus_per_worker or (local if choice.place == "local" else 1),
+            checkpoint_every=asked.checkpoint_every,
+            roles=self.roles,
+            train=look,
+            valid=other,
+            budget=asked.memory_budget,
+        )
+
+    def _grown(self, job: Job) -> tuple[int, State, Result | None]:
+        from raypipe.training.rounds import checkpoints_of
+
+        resumed_at = checkpoints_of(job).latest().rounds
+        if self.choice.place == "local":
+            from raypipe.training.local import run_local
+
+            state = run_local(job, self.asked.fewest_workers, lambda _: None)
+            return resumed_at, state, None
+        from raypipe.training.engine import run_train
+
+        state, result = run_train(
+            job,
+            num_workers=self.asked.num_workers,
+            cpus_per_worker=self.asked.cpus_per_worker or 1,
+            gpus=gpus_of(self.learner),
+            max_failures=self.asked.max_failures,
+        )
+        return resumed_at, state, result
+
+    def _bundle(self, state: State, fitted: FittedRecipe, job: Job) -> ModelBundle:
+        elastic, valid = self.asked.elastic, self.valid
+        look: Survey = job.train
+        shards = [] if elastic else plan_shards(look.known, self.asked.fewest_workers, look.runs)
+        manifest = {
+            **{key: value for key, value in self.config.items() if key != "rebuild"},
+            "run_id": job.run_id,
+            "rows": look.labels.count,
+            "label_mean": look.labels.total / look.labels.count,
+            "shards": to_json(tuple(shards)),
+            "metrics": {},
+            **({"reproducible": False} if elastic else {}),
+        }
+        bundle = ModelBundle(state.model, fitted, manifest)
+        if valid is not None:
+            manifest["metrics"] = final_figures(bundle, valid, self.learner, self.roles, state)
+            bundle = ModelBundle(state.model, fitted, manifest)
+        return bundle
+
+
+def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:
+    missing = [name for name in fitted.source_columns if name not in valid.schema]
+    if missing:
+        raise SchemaError(
+            "the validation rows lack a column", missing[0], "Use the same table.", missing[0]
+        )
+    if not any(part.rows for part in valid.parts()):
+        raise ConfigError(
+            "there are no validation rows", repr(valid), "Check the filter of valid=.", "valid"
+        )

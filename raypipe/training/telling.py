@@ -1,0 +1,62 @@
+"""What is told of a run in the lake's tables of runs; it must not end the run."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from raypipe.core.errors import RaypipeError
+from raypipe.training.stored import folder
+
+if TYPE_CHECKING:
+    from raypipe.engine.place import Choice
+    from raypipe.training.asked import Asked
+    from raypipe.training.run import Run
+    from raypipe.training.runs import Runs
+
+_logger = logging.getLogger(__name__)
+
+
+def told_started(
+    runs: Runs, run_id: str, config: dict[str, Any], asked: Asked, choice: Choice
+) -> None:
+    """An attempt begins."""
+    learner = {"early_stopping": config.get("early_stopping"), "seed": config["seed"]}
+    quietly(
+        lambda: runs.started(
+            run_id,
+            params={"learner": config["learner"], "label": config["label"], **learner},
+            data={name: config[name] for name in ("train", "valid") if config[name]},
+            tags=config["tags"],
+            packages=config["packages"],
+            resources={
+                "num_workers": config["num_workers"],
+                "cpus_per_worker": asked.cpus_per_worker,
+                "ran_on": choice.place,
+            },
+        )
+    )
+
+
+def told_finished(runs: Runs, run: Run) -> None:
+    """The run is finished."""
+    quietly(
+        lambda: runs.finished(
+            run.id,
+            metrics=run.metrics,
+            history=run.history,
+            rounds=run.facts["rounds"],
+            rows=run.bundle.manifest["rows"],
+            seconds=run.facts["seconds"],
+            artifacts=folder(run.id),
+            logs=None,
+        )
+    )
+
+
+def quietly(tell: Any) -> None:
+    """What is told about a run must not end it."""
+    try:
+        tell()
+    except (RaypipeError, OSError) as error:
+        _logger.warning("the run's row could not be written: %s", error)
