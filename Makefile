@@ -24,7 +24,7 @@ venv: $(STAMPS)/dev ## make .venv and install everything, for work on raypipe
 demo: $(STAMPS)/demo ## install what is needed and run the whole loop on a year of flights
 	$(BIN)/raypipe demo
 
-test: $(STAMPS)/dev browser services ## install everything and run the tests (about 20 minutes on two cores)
+test: $(STAMPS)/dev browser services ## install everything and run the tests (about 15 minutes on two cores)
 	$(BIN)/python -m tests.run -m "not long" tests/unit tests/e2e tests/faults tests/golden tests/property tests/examples
 
 test-long: $(STAMPS)/dev browser services ## run the tests that take minutes each

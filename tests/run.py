@@ -3,8 +3,8 @@
 A program whose Ray loses its raylet is ended by Ray's own code, without a summary and with an exit
 code like that of a failed test. So each folder has a process of its own; one that ends without a
 result is told as what it is and run once more. Ending so twice is a failure, and so is every test
-that failed. Many tests wait for processes more than they compute:
-``RAYPIPE_TEST_LANES=2`` runs two folders at once. What a folder prints comes when it has ended.
+that failed. Many tests wait for processes more than they compute, so two folders run at once;
+``RAYPIPE_TEST_LANES=1`` runs one after another. What a folder prints comes when it has ended.
 
     python -m tests.run [options of pytest] FOLDER…
 """
@@ -12,6 +12,7 @@ that failed. Many tests wait for processes more than they compute:
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from xml.etree import ElementTree
 
-LANES = 1
+LANES = 2
 # The longest first, so that no lane is left with one of them at the end.
 LONG = (
     "tests/unit/lake",
@@ -89,6 +90,8 @@ def main(arguments: list[str]) -> int:
     paths = [a for a in arguments if Path(a).exists()]
     options = [a for a in arguments if a not in paths]
     lanes = int(os.environ.get("RAYPIPE_TEST_LANES", LANES))
+    # A shell starts what runs in its background with interrupts ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     total = {"passed": 0, "failed": 0, "skipped": 0}
     bad: list[Path] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(lanes) as pool:
