@@ -5,25 +5,19 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from raypipe.core.markup import html_table
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from raypipe.features.columns import InputSpec
     from raypipe.features.transforms import Transform
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    def cells(tag: str, values: Sequence[object]) -> str:
-        return "".join(f"<{tag}>{escape(str(value))}</{tag}>" for value in values)
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table>"
-
-
 def recipe_html(transforms: Sequence[Transform]) -> str:
     """A table of the transforms in order."""
     rows = [(n, one.kind, ", ".join(one.reads), repr(one)) for n, one in enumerate(transforms, 1)]
-    return "<b>Recipe</b>" + _table(("", "transform", "reads", "settings"), rows)
+    return "<b>Recipe</b>" + html_table(("", "transform", "reads", "settings"), rows)
 
 
 def fitted_html(
@@ -31,11 +25,11 @@ def fitted_html(
 ) -> str:
     """Inputs and features of a fitted recipe."""
     head = f"<b>FittedRecipe</b> of {rows:,} rows, label {escape(repr(label))}"
-    taken = _table(
+    taken = html_table(
         ("input", "type", "nulls seen"),
         [(name, spec.dtype, "yes" if spec.nullable else "no") for name, spec in inputs.items()],
     )
-    given = _table(("", "feature"), list(enumerate(names)))
+    given = html_table(("", "feature"), list(enumerate(names)))
     return (
         f"{head}<details open><summary>{len(inputs)} inputs</summary>{taken}</details>"
         f"<details><summary>{len(names)} features</summary>{given}</details>"

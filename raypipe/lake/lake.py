@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.core.markup import html_table
 from raypipe.core.uris import check_name, is_local, join, normalize_root
 from raypipe.lake.lake_pins import LakePins
 from raypipe.lake.options import (
@@ -17,7 +18,6 @@ from raypipe.lake.options import (
     checked_properties,
     checked_schema,
 )
-from raypipe.lake.outcome import html_table
 from raypipe.lake.quality.expect import Rule, flatten
 from raypipe.lake.quality.tags import checked_pii
 from raypipe.lake.storage.files import Files

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.markup import Markup, html_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,24 +140,18 @@ def _told(one: Outcome) -> str:
     return f"{'none' if value is None else value} in [{ends}]"
 
 
-def _bar(one: Outcome) -> _Html:
+def _bar(one: Outcome) -> Markup:
     """A share as a bar that any notebook draws, with its number for who does not see it."""
     share = one.share
     colour = "#c0392b" if one.on_fail == "fail" else "#e0a030"
     shown = f"{share:.2%}" if not one.whole else ("broken" if one.failed else "holds")
     # A share that is not nothing can be seen.
     width = 0.0 if not share else max(2.0, 100 * share)
-    return _Html(
+    return Markup(
         '<div style="width:100px;background:#ddd;height:0.8em" role="img" '
         f'aria-label="{shown}" title="{shown}">'
         f'<div style="width:{width:.1f}px;background:{colour};height:100%"></div></div>'
     )
-
-
-class _Html(str):
-    """Markup of our own, which is not escaped."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +214,3 @@ class Commit:
         shown = [(name, getattr(self, name)) for name in (*names, "ran_on")]
         facts = html_table(("", ""), shown)
         return facts + (self.report._repr_html_() if self.outcomes else "")
-
-
-def html_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A plain HTML table; every cell is escaped."""
-
-    def text(cell: object) -> str:
-        return cell if isinstance(cell, _Html) else html.escape(str(cell))
-
-    def line(cells: Sequence[object], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{text(c)}</{tag}>" for c in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.markup import html_table
 from raypipe.lake.log.table_log import our_part
 from raypipe.lake.options import TableOptions
-from raypipe.lake.outcome import html_table
 from raypipe.lake.read.changes import Changes, changes
 from raypipe.lake.read.pin import pin
 from raypipe.lake.read.snapshot import Snapshot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import time
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RequestError, ServiceUnavailableError, ServingError
 from raypipe.core.identity import bytes_hash, content_hash
+from raypipe.core.markup import html_facts
 from raypipe.core.uris import check_name
 from raypipe.registry import Registry
 from raypipe.serving.client import Client, Prediction
@@ -308,11 +308,7 @@ class Service:
         return f"Service({self.name!r}, {self.url!r}, replicas={self.replicas}, log={self.log!r})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in self._facts()
-        )
-        return f"<table><caption>service</caption>{rows}</table>"
+        return html_facts(dict(self._facts()), "service")
 
 
 def _positive(name: str, value: int) -> int:

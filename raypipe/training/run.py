@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
+
+from raypipe.core.markup import html_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +73,4 @@ class Run:
             "ran on": self.facts.get("ran_on", ""),
             **{k: f"{v:.4f}" for k, v in self.metrics.items() if v is not None},
         }
-        cells = "".join(
-            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>"
-            for k, v in rows.items()
-        )
-        return f"<table>{cells}</table>"
+        return html_facts(rows)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.core.errors import ConfigError, LakeError, SourceNotFoundError, VersionNotFoundError
+from raypipe.core.markup import html_table
 from raypipe.lake.log.partition import partition_value
-from raypipe.lake.outcome import html_table
 from raypipe.lake.read.broken import reading
 from raypipe.lake.read.change_plan import Action, Entry, read_entry
 from raypipe.lake.read.compare import DELETE, INSERT, KIND, compare

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from raypipe.core.markup import html_table
 from raypipe.expressions import decode, root_columns
 from raypipe.lake.log.prune import may_match
-from raypipe.lake.outcome import html_table
 from raypipe.lake.read.rowgroups import BYTES, row_groups
 
 if TYPE_CHECKING:

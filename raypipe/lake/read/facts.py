@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from raypipe.core.markup import html_table
 from raypipe.lake.log.prune import DELETED, OURS
-from raypipe.lake.outcome import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

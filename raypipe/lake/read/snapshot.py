@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.core.errors import ConfigError, SchemaError
+from raypipe.core.markup import html_table
 from raypipe.expressions import decode, encode
 from raypipe.lake.log.prune import DELETED, may_match
-from raypipe.lake.outcome import html_table
 from raypipe.lake.read import measure
 from raypipe.lake.read.broken import reading
 from raypipe.lake.read.explain import Explanation, columns_of, explain

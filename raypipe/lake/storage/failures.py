@@ -7,7 +7,7 @@ import re
 from raypipe.core.errors import LakeAccessError, SourceNotFoundError
 
 _STATUS = re.compile(r"status code: (\d{3})")
-_TRIED = re.compile(r"after (\d+) retries")
+TRIED = re.compile(r"after (\d+) retries")
 _KNOWN = (
     ("error sending request", "no connection"),
     ("timed out", "timed out"),
@@ -65,7 +65,7 @@ def _why(error: BaseException) -> tuple[str, str]:
         )
     for words, reason in _KNOWN:
         if words in text:
-            tried = _TRIED.search(text)
+            tried = TRIED.search(text)
             return f"{reason}, {tried[0] if tried else 'not tried again'}", _WAIT_ACT
     return getattr(error, "strerror", None) or kind, _REACH_ACT
 

@@ -8,21 +8,19 @@ again, so they are made again here, within the same number of tries and the same
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from raypipe.core.uris import is_local
-from raypipe.lake.storage.failures import cut_off
+from raypipe.lake.storage.failures import TRIED, cut_off
 from raypipe.lake.storage.keys import for_obstore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
-_TRIED = re.compile(r"after (\d+) retries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def waited(act: Callable[[], T], root: str, options: Mapping[str, str] | None) -
         except Exception as error:
             if not cut_off(error):
                 raise
-            tried = _TRIED.search(str(error))
+            tried = TRIED.search(str(error))
             retries += int(tried[1]) if tried else 0
             failures += 1
             spent = timedelta(seconds=time.monotonic() - start)

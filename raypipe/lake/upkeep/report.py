@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raypipe.lake.outcome import html_table
+from raypipe.core.markup import html_table
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.markup import Markup, html_table
 from raypipe.models.evaluation.intervals import Interval, interval
 
 if TYPE_CHECKING:
@@ -75,10 +76,9 @@ class SliceReport:
                     f'fill="{color}"/></svg>'
                 )
             cells = (one["column"], one["slice"], f"{one['rows']:,}", f"{one['value']:.4f}")
-            text = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)
-            rows.append(f"<tr>{text}<td>{bar}</td></tr>")
-        head = "<tr><th>column</th><th>slice</th><th>rows</th><th>value</th><th></th></tr>"
-        return f"<p>{html.escape(str(self.whole))}</p><table>{head}{''.join(rows)}</table>"
+            rows.append((*cells, Markup(bar)))
+        table = html_table(("column", "slice", "rows", "value", ""), rows)
+        return f"<p>{html.escape(str(self.whole))}</p>{table}"
 
 
 def slices(

@@ -66,7 +66,8 @@ class Runs:
         Raises:
             RunNotFoundError: no run begins so, or several do.
         """
-        return self._fold([self.resolve(run_id)])[self.resolve(run_id)]
+        whole = self.resolve(run_id)
+        return self._fold([whole])[whole]
 
     def list(self) -> RunList:
         """All runs, the newest first, a row each: plain facts, ``metric.…``, ``param.…``, …"""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from raypipe.core.markup import html_table
 from raypipe.training.runs.chart import line_chart
 
 if TYPE_CHECKING:
@@ -164,9 +164,5 @@ def _text(value: Any) -> str | None:
 
 
 def _table(frame: pl.DataFrame) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in frame.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_text(v) or '')}</td>" for v in row) + "</tr>"
-        for row in frame.iter_rows()
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    rows = ([_text(value) or "" for value in row] for row in frame.iter_rows())
+    return html_table(frame.columns, rows)

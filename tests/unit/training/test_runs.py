@@ -94,6 +94,19 @@ class TestRuns:
         with pytest.raises(RunNotFoundError, match="no such run"):
             runs.get("abc")
 
+    def test_get_looks_the_id_up_once(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        told(runs, "aaa1", 0.7)
+        looked: list[str] = []
+        resolve = Runs.resolve
+
+        def counted(self: Runs, run_id: str) -> str:
+            looked.append(run_id)
+            return resolve(self, run_id)
+
+        monkeypatch.setattr(Runs, "resolve", counted)
+        assert runs.get("aa").run_id == "aaa1"
+        assert looked == ["aa"]
+
     def test_list_search_and_get(self, runs: Runs) -> None:
         told(runs, "aaa1", 0.7)
         told(runs, "aab2", 0.8, eta=0.5)
