@@ -233,6 +233,24 @@ class Trainer:
             },
         )
 
+    def with_learner(self, learner: Learner) -> Trainer:
+        """The same trainer with another learner, or with other settings of it.
+
+        Raises:
+            ConfigError: the learner's task does not suit ``group``.
+        """
+        return Trainer(
+            self.recipe,
+            label=self.label,
+            learner=learner,
+            seed=self.seed,
+            weight=self.roles.weight,
+            base_margin=self.roles.margin,
+            group=self.roles.group,
+            early_stopping=self.early_stopping,
+            **self.asked.settings(),
+        )
+
     def config(
         self,
         train: Snapshot,

@@ -115,3 +115,30 @@ def test_early_stopping_keeps_the_best_round(scores: list[float]) -> None:
     if best.round >= 0:
         assert scores[best.round] == best.score
     assert Best.from_dict(best.to_dict()) == best
+
+
+def test_a_trainer_with_another_learner_keeps_all_else() -> None:
+    trainer = rp.Trainer(
+        small.recipe(),
+        label="late",
+        learner=rp.XGBoost(rounds=5, params={"objective": "rank:ndcg"}),
+        num_workers=2,
+        cpus_per_worker=1,
+        seed=7,
+        weight="w",
+        base_margin=["m"],
+        group="g",
+        early_stopping=rp.EarlyStopping(patience=3),
+        checkpoint_every=4,
+        memory_budget=2**30,
+        run_on="ray",
+        max_failures=1,
+    )
+    other = rp.XGBoost(rounds=9, params={"objective": "rank:map"})
+    made = trainer.with_learner(other)
+    kept = {name: value for name, value in vars(trainer).items() if name != "learner"}
+    assert {name: value for name, value in vars(made).items() if name != "learner"} == kept
+    assert made.learner == other
+    assert trainer.learner.rounds == 5
+    with pytest.raises(ConfigError, match="ranking needs a group"):
+        trainer.with_learner(rp.XGBoost())
