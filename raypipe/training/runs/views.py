@@ -132,9 +132,9 @@ class Curves:
         return self.svg()
 
 
-def to_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    """Rows with different keys as one frame; the plain facts come first."""
-    names = list(dict.fromkeys([*_FACTS, *(name for row in rows for name in row)]))
+def to_frame(rows: Sequence[dict[str, Any]], first: Sequence[str] = _FACTS) -> pl.DataFrame:
+    """Rows with different keys as one frame; the columns ``first`` are always there."""
+    names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
     columns = {}
     for name in names:
         values = [row.get(name) for row in rows]

@@ -1,0 +1,1 @@
+"""Searching for settings: trials on shared data, proposed, stopped early, and written down."""
