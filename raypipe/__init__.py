@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raypipe.core import errors
     from raypipe.core.errors import RaypipeError
-    from raypipe.features import FittedRecipe, Recipe, point_in_time, transforms
+    from raypipe.features import FeatureTable, FittedRecipe, Recipe, point_in_time, transforms
     from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect, masks
     from raypipe.models import evaluation, metrics
     from raypipe.monitoring import Alert, Monitor
@@ -28,6 +28,7 @@ __all__ = [
     "Column",
     "Commit",
     "EarlyStopping",
+    "FeatureTable",
     "FittedRecipe",
     "Gate",
     "Lake",
@@ -68,6 +69,7 @@ _HOMES = {
     "Column": "raypipe.lake",
     "Commit": "raypipe.lake",
     "EarlyStopping": "raypipe.training",
+    "FeatureTable": "raypipe.features",
     "FittedRecipe": "raypipe.features",
     "Gate": "raypipe.registry",
     "Lake": "raypipe.lake",

@@ -5,6 +5,7 @@ recipe is made of; ``point_in_time`` joins the last known features without looki
 """
 
 from raypipe.features import transforms
+from raypipe.features.asof.table import FeatureTable
 from raypipe.features.columns import InputSpec
 from raypipe.features.fitted import FittedRecipe
 from raypipe.features.point_in_time import point_in_time
@@ -13,6 +14,7 @@ from raypipe.features.recipe import Recipe
 
 __all__ = [
     "ColumnProfile",
+    "FeatureTable",
     "FittedRecipe",
     "InputSpec",
     "Profile",

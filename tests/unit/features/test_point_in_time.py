@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import logging
+import time as clock
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from raypipe.core.errors import RecipeError
-from raypipe.features import point_in_time
+import raypipe as rp
+from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.features import FeatureTable, point_in_time
 
 FLIGHTS = pl.DataFrame(
     {
@@ -71,4 +75,151 @@ def test_dates_and_one_name_for_both_times() -> None:
 def test_what_cannot_be_joined_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(RecipeError) as refused:
         _join(**changes)
+    assert refused.value.field == field
+
+
+def test_several_tables_each_with_its_own_names() -> None:
+    planes = pl.DataFrame(
+        {"airport": ["JFK", "LGA"], "day": [datetime(2013, 1, 1)] * 2, "temp": ["x", "y"]}
+    )
+    joined = point_in_time(
+        FLIGHTS,
+        [
+            FeatureTable(WEATHER, columns=["temp", "seen"], tolerance=timedelta(hours=1)),
+            FeatureTable(planes.lazy(), time="day", on="airport", prefix="plane_"),
+        ],
+        on="origin",
+        time="at",
+        feature_time="seen",
+    )
+    assert joined.columns == ["origin", "at", "temp", "seen", "plane_temp"]
+    assert joined["temp"].to_list() == [3.0, 4.0, None, None, None]
+    assert joined["seen"].to_list()[:2] == [datetime(2013, 1, 1, 8), datetime(2013, 1, 1, 5)]
+    assert joined["plane_temp"].to_list() == ["x", "y", "x", None, None]
+
+
+def test_of_one_event_the_value_known_last_counts_and_only_once_it_is_known() -> None:
+    at = [datetime(2013, 1, 1, hour) for hour in range(5)]
+    told = pl.DataFrame(
+        {
+            "k": ["a"] * 4,
+            "of": [at[1], at[1], at[0], at[2]],
+            "told": [at[2], at[1], at[3], at[4]],
+            "v": [2, 1, 0, 3],
+        }
+    )
+    rows = pl.DataFrame({"k": ["a"] * 5, "t": at})
+    table = FeatureTable(told, time="of", known="told")
+    joined = point_in_time(rows, table, on="k", time="t")
+    assert joined["v"].to_list() == [None, 1, 2, 2, 3]  # that of hour 0 came after a newer one
+    near = point_in_time(rows, table, on="k", time="t", tolerance=timedelta(hours=1))
+    assert near["v"].to_list() == [None, 1, 2, None, None]
+
+
+def test_each_row_sees_the_table_as_it_was_when_it_was_asked(lake_root: str) -> None:
+    table = rp.Lake(lake_root).table("prices")
+    day = [datetime(2013, 1, day) for day in (1, 2, 3)]
+
+    def commit(change: Any) -> datetime:
+        clock.sleep(0.02)
+        change()
+        return table.history(1)[0]["at"]
+
+    first = commit(
+        lambda: table.append(
+            pl.DataFrame(
+                {"item": ["a", "a", "b"], "day": [day[0], day[1], day[0]], "price": [1, 2, 7]}
+            )
+        )
+    )
+    corrected = commit(lambda: table.update(pl.col("price") == 2, set={"price": 20}))
+    deleted = commit(lambda: table.delete(pl.col("price") == 20))
+    compacted = commit(table.compact)
+    late = commit(
+        lambda: table.append(pl.DataFrame({"item": ["a"], "day": [day[0]], "price": [100]}))
+    )
+    asked = [
+        first - timedelta(milliseconds=1), first, corrected, deleted, compacted, late,
+    ]  # fmt: skip
+    rows = pl.DataFrame({"item": ["a"] * 6, "at": asked})
+    history = FeatureTable(table.changes(since=-1), time="day")
+    joined = point_in_time(rows, history, on="item", time="at")
+    assert joined["price"].to_list() == [None, 2, 20, 1, 1, 100]
+    now = point_in_time(rows, table.at(), on="item", time="at", feature_time="day")
+    assert now["price"].to_list() == [100] * 6  # the present values, of those events
+    with pytest.raises(RecipeError, match="since=-1"):
+        point_in_time(rows, table.changes(since=0), on="item", time="at", feature_time="day")
+
+
+def test_a_lazy_join_reads_only_the_features_that_are_used(lake_root: str) -> None:
+    table = rp.Lake(lake_root).table("weather")
+    for part in WEATHER.iter_slices(2):
+        table.append(part)
+    joined = point_in_time(FLIGHTS.lazy(), table.at(), on="origin", time="at", feature_time="seen")
+    assert joined.select("wind").collect()["wind"].to_list() == [3, 4, None, None, None]
+    assert joined.filter(pl.col("temp") > 3).collect().height == 1
+    assert joined.head(2).collect()["temp"].to_list() == [3.0, 4.0]
+    assert joined.select("at").collect().equals(FLIGHTS.select("at"))
+    assert joined.select(pl.len()).collect().item() == 5
+
+
+def test_one_key_with_most_of_the_rows() -> None:
+    rng = np.random.default_rng(3)
+    count = 300_000
+    key = np.where(rng.random(count) < 0.9, 0, rng.integers(1, 1000, count))
+    time = rng.integers(0, 10**9, count)
+    frame = pl.DataFrame({"k": key, "t": time}).with_columns(pl.col("t").cast(pl.Datetime("us")))
+    features, rows = frame.head(200_000).with_columns(v=pl.int_range(pl.len())), frame.tail(100_000)
+    joined = point_in_time(rows, features, on="k", time="t")
+    right = (
+        rows.with_row_index("r").sort("t")
+        .join_asof(features.sort("t", maintain_order=True), on="t", by="k", check_sortedness=False)
+        .sort("r")
+    )  # fmt: skip
+    assert joined["v"].equals(right["v"])
+    texts = pl.col("k").cast(pl.String)
+    again = point_in_time(rows.with_columns(texts), features.with_columns(texts), on="k", time="t")
+    assert again["v"].equals(right["v"])
+
+
+def test_no_rows_on_either_side() -> None:
+    assert _join(entities=FLIGHTS.head(0)).columns == ["origin", "at", "temp", "wind"]
+    assert _join(features=WEATHER.head(0))["temp"].to_list() == [None] * 5
+    assert _join(entities=FLIGHTS.with_columns(origin=pl.lit(None, pl.String)))["wind"].count() == 0
+
+
+def test_where_it_runs_is_said_and_forced(
+    ray_session: None, lake_root: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = rp.Lake(lake_root).table("weather")
+    for part in WEATHER.iter_slices(1):
+        table.append(part)
+    asked = {"on": "origin", "time": "at", "feature_time": "seen"}
+    with caplog.at_level(logging.INFO, "raypipe.features.asof.join"):
+        here = point_in_time(FLIGHTS, [table.at()], **asked, run_on="auto")  # type: ignore[call-overload]
+        there = point_in_time(FLIGHTS, [table.at()], **asked, run_on="ray")  # type: ignore[call-overload]
+    assert here.equals(there)
+    assert here["temp"].to_list() == [3.0, 4.0, None, None, None]
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.split(", ")[1].split(":")[0] for line in told] == ["local", "ray"]
+    with pytest.raises(ConfigError):
+        point_in_time(FLIGHTS, table.at(), **asked, run_on="moon")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("tables", "field"),
+    [
+        ([], "feature_tables"),
+        ([FeatureTable(WEATHER, time="seen", on=["origin", "temp"])], "on"),
+        ([FeatureTable(WEATHER, time="seen", known="told")], "told"),
+        ([FeatureTable(WEATHER, time="seen", known="temp")], "at"),
+        ([FeatureTable(WEATHER, time="seen", until="origin")], "at"),
+        ([FeatureTable(WEATHER, time="seen"), FeatureTable(WEATHER, time="seen")], "temp"),
+        ([FeatureTable(WEATHER, time="seen", tolerance=timedelta(-1))], "tolerance"),
+        ([7], "the features"),
+    ],
+)
+def test_a_table_that_cannot_be_joined_is_refused_by_name(tables: Any, field: str) -> None:
+    with pytest.raises(RecipeError) as refused:
+        point_in_time(FLIGHTS, tables, on="origin", time="at")
     assert refused.value.field == field
