@@ -11,7 +11,9 @@ A commit is read by the first rule that fits:
    merge that noted its key columns pair up by these; a pair is an update, a single row a delete or
    an insert.
 4. Any other commit that removes and adds (a whole overwrite, a restore): as the Delta protocol has
-   it, all removed rows were deleted and all added ones inserted.
+   it, all removed rows were deleted and all added ones inserted. Where it removes and adds one and
+   the same file, the two differ by their deletion vectors, and only rows in which these differ
+   changed: they are compared.
 """
 
 from __future__ import annotations
@@ -84,8 +86,12 @@ def _steps(
         place = info.get("operation") == "UPDATE" and updated > 0
         keys = tuple(str(key) for key in ours.get("on") or ())
         return [Step("compare", tuple(added), tuple(removed), keys, place, updated)]
-    out = [Step("delete", removed=tuple(removed))] if removed else []
-    return out + ([Step("insert", tuple(added))] if added else [])
+    both = {one["path"] for one in added} & {one["path"] for one in removed}
+    kept = [[one for one in some if one["path"] in both] for some in (added, removed)]
+    out = [Step("compare", tuple(kept[0]), tuple(kept[1]))] if both else []
+    gone, came = ([one for one in some if one["path"] not in both] for some in (removed, added))
+    out += [Step("delete", removed=tuple(gone))] if gone else []
+    return out + ([Step("insert", tuple(came))] if came else [])
 
 
 def _all(actions: Sequence[Mapping[str, Any]], kind: str) -> list[Action]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Columns = tuple[tuple[str, pl.Expr | None], ...]
 
 _CASTS = pl.ScanCastOptions(
-    datetime_cast=["nanosecond-downcast", "convert-timezone"],
+    datetime_cast=["nanosecond-downcast", "millisecond-upcast", "convert-timezone"],
     integer_cast=["upcast", "allow-float"],
     float_cast="upcast",
     missing_struct_fields="insert",

@@ -167,6 +167,26 @@ def test_deletion_vectors_in_the_log(lake_root: str) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("operation", ["RESTORE", "WRITE", "DELETE"])
+def test_a_file_that_only_changes_its_vector(lake_root: str, operation: str) -> None:
+    """Whatever the commit calls itself, rows that both vectors keep or delete did not change."""
+    made = Foreign(f"{lake_root}/t", [field("n", "long")], features=["deletionVectors"])
+    add = made.file("a.parquet", pl.DataFrame({"n": range(10)}))
+    other = made.file("b.parquet", pl.DataFrame({"n": [20]}))
+    made.commit(add, other)
+    made.commit(removal(add), deleting(add, [0, 1, 4, 5]), operation="DELETE")
+    third = made.file("c.parquet", pl.DataFrame({"n": [30]}))
+    before, after = deleting(add, [0, 1, 4, 5]), deleting(add, [3, 4, 5])
+    made.commit(removal(before), after, removal(other), third, operation=operation)
+    made.commit(removal(after), add, operation=operation)
+    found = Lake(lake_root).table("t").changes(since=2).frame()
+    assert set(found.select("_commit_version", "_change_type", "n").rows()) == {
+        (3, "insert", 0), (3, "insert", 1), (3, "delete", 3), (3, "delete", 20), (3, "insert", 30),
+        (4, "insert", 3), (4, "insert", 4), (4, "insert", 5),
+    }  # fmt: skip
+    assert found.height == 8
+
+
 def test_columns_that_came_later_are_null_before(lake_root: str) -> None:
     uri = f"{lake_root}/t"
     deltalake.write_deltalake(uri, arrow(ROWS))

@@ -177,6 +177,26 @@ def test_widened_types_row_tracking_and_clustering(lake_root: str) -> None:
     assert pl.concat([p.read() for p in now.parts()]).equals(expected)
 
 
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_times_of_every_unit_in_a_file(lake_root: str, unit: Any) -> None:
+    made = Foreign(
+        f"{lake_root}/t",
+        [field("t", "timestamp"), field("n", "timestamp_ntz")],
+        features=["timestampNtz"],
+    )
+    times = pl.Series([datetime(2020, 2, 1, 8, 9, 10, 1000), None], dtype=pl.Datetime(unit))
+    rows = pl.DataFrame({"t": times.dt.replace_time_zone("UTC"), "n": times})
+    made.commit(made.file("a.parquet", rows, stats={"numRecords": 2}))
+    made.commit(made.file("b.parquet", rows.cast({"n": pl.Datetime("us")}), stats={}))
+    now = Lake(lake_root).table("t").at()
+    expected = pl.concat([rows, rows]).cast({"t": pl.Datetime("us", "UTC"), "n": pl.Datetime("us")})
+    assert now.frame().equals(expected)
+    some = now.where(pl.col("n") >= datetime(2020, 2, 1))
+    assert some.count() == some.frame().height == 2
+    assert now.describe()["t"].greatest == expected["t"][0]
+    assert pl.concat([feed.read_group(g) for g in feed.plan(now.parts(), 1)]).equals(expected)
+
+
 def test_checkpoints_of_version_2(lake_root: str) -> None:
     made = Foreign(f"{lake_root}/t", [field("n", "long")], features=["v2Checkpoint"])
     made.commit(made.file("a.parquet", pl.DataFrame({"n": [1]})))
