@@ -49,6 +49,8 @@ def filters(draw: st.DrawFn) -> pl.Expr:
         column != item, column.is_null(), column.is_not_null(), column.is_in([value, other]),
         column.is_between(item, pl.lit(other, dtype=TYPES[name])),
     ]  # fmt: skip
+    if name == "b":
+        choices.append(column)
     one = draw(st.sampled_from(choices))
     kind = draw(st.sampled_from(["plain", "not", "and", "or"]))
     if kind == "plain":

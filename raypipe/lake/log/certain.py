@@ -45,6 +45,8 @@ class _Certain:
 
     def all(self, node: Node, *, denied: bool) -> pl.Expr:
         op, args = node.get("op"), node.get("args", [])
+        if "col" in node:
+            return self._true(str(node["col"]), wanted=not denied)
         if op == "not":
             return self.all(args[0], denied=not denied)
         if op is None or (denied and op not in _DENIED):
@@ -94,6 +96,14 @@ class _Certain:
         single = {"type": args[1]["type"]}
         each = [self._compare("eq", args[0], {"lit": v, **single}) for v in values if v is not None]
         return pl.any_horizontal(pl.lit(False), *each)
+
+    def _true(self, column: str, *, wanted: bool) -> pl.Expr:
+        """Whether a boolean column is true, or false, in every row."""
+        ends = self._ends(column) if column in self.schema else None
+        if ends is None or not isinstance(self.schema[column], pl.Boolean):
+            return pl.lit(False)
+        one = ends[0] if wanted else ~ends[1]
+        return one.fill_null(False) & self._nulls(column, wanted=False)
 
     def _nulls(self, column: object, *, wanted: bool) -> pl.Expr:
         if f"partition.{column}" in self.known:

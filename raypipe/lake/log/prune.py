@@ -35,24 +35,31 @@ _LONG_LIST = 200
 _ROUNDED = timedelta(milliseconds=1)  # other engines cut a time's statistics to milliseconds
 
 
-def may_match(where: Node, files: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+def may_match(
+    where: Node, files: pl.DataFrame, schema: Mapping[str, pl.DataType], *, exact: bool = False
+) -> pl.Expr:
     """A boolean expression over the log's table of files; never null.
 
     Args:
         where: an encoded row-wise expression.
         files: the log's files with flattened statistics.
         schema: the table's columns.
+        exact: whether ends of decimals are exact, as those of a Parquet footer are.
     """
-    return _Pruner(frozenset(files.columns), schema).keep(where["expr"], denied=False)
+    pruner = _Pruner(frozenset(files.columns), schema, exact)
+    return pruner.keep(where["expr"], denied=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pruner:
     known: frozenset[str]
     schema: Mapping[str, pl.DataType]
+    exact: bool = False
 
     def keep(self, node: Node, *, denied: bool) -> pl.Expr:
         op, args = node.get("op"), node.get("args", [])
+        if "col" in node:
+            return self._true(str(node["col"]), wanted=not denied)
         if op == "not":
             return self.keep(args[0], denied=not denied)
         if denied and op not in _DENIED:
@@ -80,7 +87,8 @@ class _Pruner:
             return pl.lit(True)
         if right["lit"] is None:
             return pl.lit(False)  # a comparison with null is never true
-        ends, value = self._ends(str(column)), plain_value(right, self.schema[str(column)])
+        ends = self._ends(str(column))
+        value = plain_value(right, self.schema[str(column)], exact=self.exact)
         if ends is None or value is None:
             return pl.lit(True)
         low, high = ends
@@ -107,6 +115,14 @@ class _Pruner:
         each = [self._compare("eq", args[0], {"lit": v, **single}) for v in values if v is not None]
         return pl.any_horizontal(pl.lit(False), *each)
 
+    def _true(self, column: str, *, wanted: bool) -> pl.Expr:
+        """Whether a boolean column may be true, or false, in a row."""
+        ends = self._ends(column) if column in self.schema else None
+        if ends is None or not isinstance(self.schema[column], pl.Boolean):
+            return pl.lit(True)
+        one = ends[1] if wanted else ~ends[0]
+        return one.fill_null(f"partition.{column}" not in self.known)
+
     def _nulls(self, node: Node, *, wanted: bool) -> pl.Expr:
         column = f"partition.{node.get('col')}"
         if column in self.known:
@@ -130,14 +146,14 @@ class _Pruner:
         return pl.col(low), top
 
 
-def plain_value(node: Node, dtype: pl.DataType) -> pl.Expr | None:
+def plain_value(node: Node, dtype: pl.DataType, *, exact: bool = False) -> pl.Expr | None:
     """A literal as it compares with a column's statistics; None where that is not certain.
 
     An instant is put into the column's zone, since instants of two zones do not compare. Other
-    engines write decimals' statistics as floats, so nothing is told by them.
+    engines write decimals' statistics as floats, so nothing is told by them if they are not exact.
     """
     value, kind = decode({"version": 1, "expr": node}), str(node["type"])
-    if kind.startswith("decimal["):
+    if kind.startswith("decimal[") and not exact:
         return None
     if kind.startswith("datetime["):
         zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None

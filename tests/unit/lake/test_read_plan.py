@@ -180,6 +180,76 @@ def test_a_hundredth_reads_its_row_groups_and_columns_only(lake_root: str) -> No
     assert pl.concat([feed.read_group(group) for group in pieces]).equals(frame)
 
 
+@pytest.mark.parametrize("partition_by", [(), ("b",)])
+def test_a_boolean_column_is_a_filter(lake_root: str, partition_by: tuple[str, ...]) -> None:
+    table = Lake(lake_root).table("t", partition_by=partition_by)
+    for value in (True, False, None):
+        rows = pl.DataFrame({"b": [value] * 3, "n": range(3)}, schema_overrides={"b": pl.Boolean})
+        table.append(rows)
+    now = table.at()
+    for where, files in ((pl.col("b"), 1), (~pl.col("b"), 1), (pl.col("b") & (pl.col("n") > 0), 1)):
+        some = now.where(where)
+        assert some.frame().equals(now.frame().filter(where))
+        assert some.count() == some.frame().height
+        # What statistics do not tell of a column without a value keeps its file.
+        assert files <= len(some.parts()) <= (files if partition_by else files + 1)
+    Path(now.where(pl.col("b")).parts()[0].uri).unlink()
+    assert now.where(pl.col("b")).count() == 3  # all rows of that file pass: it is not read
+
+
+FILTERS: dict[str, tuple[pl.Expr | None, float]] = {
+    "none": (None, 1.0),
+    "numbers": (pl.col("n").is_between(100_001, 100_100), 0.2),
+    "some of many": (pl.col("n").is_in([7, 199_000]), 0.4),
+    "strings": (pl.col("s") == "k000000100000", 0.2),
+    "times": (pl.col("t") > datetime(2020, 1, 3, 7), 0.2),
+    "decimals": (pl.col("dec") < Decimal(100), 0.2),
+    "true": (pl.col("half"), 0.6),
+    "not true": (~pl.col("half"), 0.6),
+    "nulls": (pl.col("some").is_null(), 0.6),
+    "either": ((pl.col("n") < 10) | (pl.col("n") > 199_990), 0.4),
+    "computed": (pl.col("n") * 2 < 10, 1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    table = Lake(tmp_path_factory.mktemp("wide")).table("t")
+    n = pl.DataFrame({"n": range(200_000)})
+    table.append(
+        n.with_columns(
+            x=(pl.col("n") * 0.7).sin(),
+            s="k" + pl.col("n").cast(pl.String).str.zfill(12),
+            t=pl.datetime(2020, 1, 1) + pl.duration(seconds=pl.col("n")),
+            dec=pl.col("n").cast(pl.Decimal(12, 2)),
+            half=pl.col("n") >= 100_000,
+            some=pl.when(pl.col("n") < 100_000).then("n"),
+        )
+    )
+    path = Path(table.at().parts()[0].uri)
+    pl.read_parquet(path).write_parquet(path, row_group_size=20_000)  # ten row groups
+    return table
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="bytes read are told by Linux only")
+@pytest.mark.parametrize("columns", [("n", "x"), ("x",), None])
+@pytest.mark.parametrize("name", FILTERS)
+def test_no_more_is_read_than_is_told(
+    wide: Table, name: str, columns: tuple[str, ...] | None
+) -> None:
+    where, share = FILTERS[name]
+    now = wide.at() if where is None else wide.at().where(where)
+    now = now if columns is None else now.select(*columns)
+    told = now.explain()
+    now.frame()
+    before = read_bytes()
+    now.frame()
+    taken = read_bytes() - before
+    assert taken <= told.bytes_read + 300_000  # polars looks for the footer in larger bites
+    assert told.row_groups == 10
+    assert told.row_groups_read <= share * 10  # type: ignore[operator]
+
+
 def test_a_thousand_small_files_are_few_tasks(table: Table) -> None:
     parts = table.at().parts()
     many = [part for _ in range(200) for part in parts]
