@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raypipe.core import errors
     from raypipe.core.errors import RaypipeError
-    from raypipe.features import FeatureTable, FittedRecipe, Recipe, point_in_time, transforms
+    from raypipe.features import (
+        FeatureTable,
+        FittedRecipe,
+        Recipe,
+        find_leaks,
+        point_in_time,
+        transforms,
+    )
     from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect, masks
     from raypipe.models import evaluation, metrics
     from raypipe.monitoring import Alert, Monitor
@@ -49,6 +56,7 @@ __all__ = [
     "errors",
     "evaluation",
     "expect",
+    "find_leaks",
     "masks",
     "metrics",
     "point_in_time",
@@ -87,6 +95,7 @@ _HOMES = {
     "Table": "raypipe.lake",
     "Trainer": "raypipe.training",
     "XGBoost": "raypipe.training",
+    "find_leaks": "raypipe.features",
     "point_in_time": "raypipe.features",
     "reproduce": "raypipe.retraining",
 }

@@ -8,6 +8,8 @@ from raypipe.features import transforms
 from raypipe.features.asof.table import FeatureTable
 from raypipe.features.columns import InputSpec
 from raypipe.features.fitted import FittedRecipe
+from raypipe.features.leaks.find import find_leaks
+from raypipe.features.leaks.report import Leak, LeakReport
 from raypipe.features.point_in_time import point_in_time
 from raypipe.features.profile import ColumnProfile, Profile
 from raypipe.features.recipe import Recipe
@@ -17,8 +19,11 @@ __all__ = [
     "FeatureTable",
     "FittedRecipe",
     "InputSpec",
+    "Leak",
+    "LeakReport",
     "Profile",
     "Recipe",
+    "find_leaks",
     "point_in_time",
     "transforms",
 ]
