@@ -14,6 +14,7 @@ from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
 from raypipe.features.columns import RAW_TYPES, InputSpec, unknown
 from raypipe.features.fit import Data, Learned, apply, collected, read_parts, schema_of, to_slots
+from raypipe.features.history.fill import filled
 from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
 from raypipe.features.rows import BATCH_FROM, RowScorer
@@ -225,6 +226,20 @@ class FittedRecipe:
             return scorer.some(rows)
         frame = scorer.frame(rows)
         return np.ascontiguousarray(self._features(frame).to_numpy(), np.float32)
+
+    def with_history(
+        self, rows: Sequence[Mapping[str, Any]], events: pl.DataFrame
+    ) -> list[dict[str, Any]]:
+        """Rows to serve with what ``lag`` and ``window`` read, as ``row`` and ``rows`` take them.
+
+        Args:
+            rows: each with its keys and time, and the other ``inputs``; other fields are left out.
+            events: the events of these keys, as far back as the transforms look, or more.
+
+        Raises:
+            RecipeError: as ``Recipe.with_history``; or a field is missing.
+        """
+        return filled(self.transforms, rows, events, list(self.inputs))
 
     def _rows_scorer(self) -> RowScorer:
         if self._scorer is None:

@@ -11,6 +11,7 @@ from raypipe.core.identity import canonical_json, content_hash
 from raypipe.features.columns import raw_type, types_of
 from raypipe.features.fit import Data, learn, read_parts, schema_of
 from raypipe.features.fitted import FittedRecipe
+from raypipe.features.history.fill import with_history
 from raypipe.features.plan import make_plan
 from raypipe.features.show import recipe_html
 from raypipe.features.spec import read_recipe, recipe_data
@@ -95,6 +96,22 @@ class Recipe:
         fitted = self.fit(data, label)
         parts = enumerate(read_parts(data, list(fitted.inputs)))
         return pl.concat([fitted.training_features(rows, part) for part, rows in parts])
+
+    def with_history(self, rows: Data, events: Data | None = None) -> pl.DataFrame:
+        """Rows with the columns that ``lag`` and ``window`` read, from the events before each.
+
+        The values depend on the events before a row alone, to the bit: it does not matter which
+        other rows or events are given, nor how they are sorted. So what is filled over a table is
+        what ``FittedRecipe.with_history`` fills for one row from its key's last events.
+
+        Args:
+            rows: rows with the keys and times; they and the events are read into memory.
+            events: rows with the keys, times and values; the rows themselves if not given.
+
+        Raises:
+            RecipeError: a column is missing or of a type that cannot be taken.
+        """
+        return with_history(self.transforms, rows, events)
 
     @property
     def fingerprint(self) -> str:

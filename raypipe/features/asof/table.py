@@ -161,7 +161,7 @@ def checked(
         table.data,
         Shape(tuple(theirs), when, table.known, table.until),
         {table.prefix + name: (give[name], name) for name in taken},
-        None if least is None else _in_units(least, have[time]),
+        None if least is None else units(least, have[time]),
     )
 
 
@@ -219,10 +219,15 @@ def _names(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def _in_units(tolerance: timedelta, dtype: pl.DataType) -> int:
-    if tolerance < timedelta(0):
-        raise RecipeError("the tolerance is negative", repr(tolerance), None, "tolerance")
+def units(duration: timedelta, dtype: pl.DataType) -> int:
+    """A duration in the unit of a column of times, rounded down.
+
+    Raises:
+        RecipeError: it is negative.
+    """
+    if duration < timedelta(0):
+        raise RecipeError("the tolerance is negative", repr(duration), None, "tolerance")
     if not isinstance(dtype, pl.Datetime):
-        return tolerance.days
+        return duration.days
     times, over = _MICROSECONDS[dtype.time_unit]
-    return tolerance // timedelta(microseconds=1) * times // over
+    return duration // timedelta(microseconds=1) * times // over

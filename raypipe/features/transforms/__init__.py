@@ -10,6 +10,7 @@ from raypipe.features.transforms.cyclical import Cyclical, cyclical
 from raypipe.features.transforms.date_parts import DateParts, date_parts
 from raypipe.features.transforms.derive import Derive, derive
 from raypipe.features.transforms.drop import Drop, drop
+from raypipe.features.transforms.earlier import Lag, Window, lag, window
 from raypipe.features.transforms.geo_distance import GeoDistance, geo_distance
 from raypipe.features.transforms.group_rare import GroupRare, group_rare
 from raypipe.features.transforms.hash_encode import HashEncode, hash_encode
@@ -51,6 +52,8 @@ _KINDS: tuple[type[Transform], ...] = (
     Ordinal,
     NGrams,
     TextParts,
+    Lag,
+    Window,
 )
 KINDS: dict[str, type[Transform]] = {one.kind: one for one in _KINDS}
 
@@ -71,6 +74,7 @@ __all__ = [
     "hash_encode",
     "impute",
     "interactions",
+    "lag",
     "log1p",
     "lookup",
     "ngrams",
@@ -84,4 +88,5 @@ __all__ = [
     "target_encode",
     "text_parts",
     "time_between",
+    "window",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pytest
 from raypipe.core.errors import RecipeError
 from raypipe.features import FittedRecipe, Recipe, transforms
 from raypipe.features.transforms import KINDS, Transform
+from raypipe.features.transforms.earlier import Window
 
 FRAME = pl.DataFrame(
     {
@@ -100,6 +101,16 @@ CASES: dict[str, Any] = {
         *transforms.impute("size", strategy="mean"),
         *transforms.one_hot("note"),
     ),
+}
+
+
+CASES |= {
+    # They read what with_history fills under their own names; here, columns of the frame.
+    "lag": (
+        transforms.lag("n", by="s", time="t", name="x"),
+        transforms.lag("x", 3, by=["s", "b"], time="t", name="b", delay=timedelta(days=1)),
+    ),
+    "window": Window("x", ("s",), "t", timedelta(0), ("x", "n"), ("sum", "std"), 3, None),
 }
 
 

@@ -1,0 +1,1 @@
+"""What came before a row: values of earlier events of its key, the same bits however they come."""
