@@ -7,13 +7,13 @@ PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11;
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	&& { echo $$p; break; }; done)
 BENCHES := $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)))
-PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas pyiceberg aiohttp
+PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas pyiceberg aiohttp scikit-learn
 AZURITE := 3
 CHROMES := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-long check format browser peers services clean $(BENCHES)
+.PHONY: help venv demo test test-long check format browser peers peers-feast services clean $(BENCHES)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,13 @@ peers: .venvs/peers/.made ## install what some benchmarks compare with, in a ven
 .venvs/peers/.made:
 	$(PYTHON) -m venv .venvs/peers
 	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
+
+peers-feast: .venvs/feast/.made ## install Feast, whose packages fit with no others, in a venv of its own
+
+.venvs/feast/.made:
+	$(PYTHON) -m venv .venvs/feast
+	.venvs/feast/bin/python -m pip install --quiet --disable-pip-version-check feast
 	@touch $@
 
 services: $(STAMPS)/dev ## install the servers that tests start: S3 (moto, with pip) and Azure (azurite, with npm)

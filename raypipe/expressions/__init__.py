@@ -1,12 +1,13 @@
 """Polars expressions as data: a small JSON form that is safe to store and to load.
 
 ``encode`` makes it, ``decode`` checks it and builds the expression again, ``root_columns`` names
-what it reads, and ``compile_row`` turns it into a plain function of one row.
+what it reads, and ``compile_row`` turns it into a plain function of one row; ``write_row`` makes
+it a part of a larger function.
 """
 
 from raypipe.expressions.decode import decode, root_columns
 from raypipe.expressions.encode import encode
 from raypipe.expressions.lower import lower
-from raypipe.expressions.rows import RowFunction, compile_row
+from raypipe.expressions.rows import RowFunction, compile_row, write_row
 
-__all__ = ["RowFunction", "compile_row", "decode", "encode", "lower", "root_columns"]
+__all__ = ["RowFunction", "compile_row", "decode", "encode", "lower", "root_columns", "write_row"]

@@ -1,10 +1,14 @@
 """Rewrites what polars does not compute the same for every row of a column (polars 2.1).
 
-With a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall
-into a vector register and the rest; so do quotients of durations, and the sign of zero where a
-constant zero is added or taken from. Where a row must have the same bits wherever it stands, they
-are computed from operations that are free of this: ``floor(a / b)``, ``a - b * floor(a / b)``, a
-quotient of whole microseconds, and no addition of zero at all.
+A quotient by a constant is a product with its inverse where a piece of a column has several rows,
+and a true quotient where it has one; polars cuts a short column into a piece for each thread. With
+a constant divisor, ``//`` and ``%`` of floats differ in the last bit between rows that fall into a
+vector register and the rest; so do quotients of durations, and the sign of zero where a constant
+zero is added or taken from. A constant with a column to stand in for its nulls, of which it has
+none, is a constant to polars too. Where a row must have the same bits wherever it stands, they are
+computed from operations that are free of this: ``a * (1 / b)``, ``floor(a / b)``,
+``a - b * floor(a / b)``, a quotient of whole microseconds, no addition of zero at all, and the
+constant itself.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.expressions.decode import build, children, root_node
-from raypipe.expressions.ops import VERSION
+from raypipe.expressions.ops import TYPE_NAMES, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +49,9 @@ def _lower(node: Node, schema: pl.LazyFrame) -> Node:
         return node
     args = [_lower(child, schema) for child in node["args"]]
     lowered = {**node, "args": args}
+    if node["op"] in ("fill_null", "coalesce"):
+        first = next((arg for arg in args if _reads(arg) or _known(arg)), args[0])
+        return lowered if _reads(first) else _cast(first, _type(node, schema))
     if node["op"] not in ("add", "sub", "div", "floordiv", "mod"):
         return lowered
     if not _type(node, schema).is_float() or not _reads(node):
@@ -62,8 +69,13 @@ def _lower(node: Node, schema: pl.LazyFrame) -> Node:
 
 def _quotient(a: Node, b: Node, schema: pl.LazyFrame) -> Node:
     if _type(a, schema) == pl.Duration and _type(b, schema) == pl.Duration:
-        return _op("div", _op("total_microseconds", a), _op("total_microseconds", b))
-    return _op("div", a, b)
+        a, b = _op("total_microseconds", a), _op("total_microseconds", b)
+    quotient = _op("div", a, b)
+    dtype = _type(quotient, schema)
+    if _reads(b) or dtype not in (pl.Float64, pl.Float32) or not _known(b):
+        return quotient
+    one = {"lit": 1.0, "type": TYPE_NAMES[dtype]}
+    return _op("mul", a, _op("div", one, b))
 
 
 def _sum(node: Node, schema: pl.LazyFrame) -> Node:
@@ -79,6 +91,16 @@ def _float(node: Node, schema: pl.LazyFrame) -> Node:
     if _type(node, schema).is_float():
         return node
     return {"op": "cast", "args": [node], "options": {"to": "float64", "strict": True}}
+
+
+def _known(node: Node) -> bool:
+    return pl.select(build(node)).item() is not None
+
+
+def _cast(node: Node, dtype: pl.DataType) -> Node:
+    if pl.select(build(node).alias("#")).schema["#"] == dtype or dtype not in TYPE_NAMES:
+        return node
+    return {"op": "cast", "args": [node], "options": {"to": TYPE_NAMES[dtype], "strict": True}}
 
 
 def _type(node: Node, schema: pl.LazyFrame) -> pl.DataType:

@@ -1,13 +1,12 @@
-"""Comparison, truth, choice and casts as functions of one row.
+"""Comparison, truth, choice and casts as code of one row.
 
-A maker gets its compiled arguments, the result's type and the options, and gives the function, or
-None for types on which it is not known to agree with polars.
+A maker gets a writer, the values of its arguments, the result's type and the options, and gives
+the result, or None for types on which it is not known to agree with polars.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,22 +15,24 @@ from raypipe.expressions.row_base import (
     BOOL,
     FLOAT,
     TEXT,
-    Arg,
     Maker,
     Options,
-    Row,
-    RowFunction,
+    Value,
+    applied,
     converted,
+    inline,
     is_int,
+    is_null,
     number,
-    one,
     pair,
-    right,
-    two,
+    settled,
+    strict,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from raypipe.expressions.code import Writer
 
 # Comparison: in polars NaN equals NaN and is greater than every number.
 
@@ -44,60 +45,62 @@ def _float_ge(a: Any, b: Any) -> bool:
     return bool(a >= b or a != a)
 
 
-_COMPARE: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]]] = {
-    "eq": (operator.eq, _float_eq),
-    "ne": (operator.ne, lambda a, b: not _float_eq(a, b)),
-    "ge": (operator.ge, _float_ge),
-    "lt": (operator.lt, lambda a, b: not _float_ge(a, b)),
-    "le": (operator.le, lambda a, b: _float_ge(b, a)),
-    "gt": (operator.gt, lambda a, b: not _float_ge(b, a)),
+# For each comparison: the code, the code for floats where the right side is a number that is no
+# NaN (so that a NaN on the left is greater), and the function for any two floats.
+_COMPARE: dict[str, tuple[str, str, Callable[[Any, Any], bool]]] = {
+    "eq": ("({} == {})", "({} == {})", _float_eq),
+    "ne": ("({} != {})", "({} != {})", lambda a, b: not _float_eq(a, b)),
+    "ge": ("({} >= {})", "(not {} < {})", _float_ge),
+    "lt": ("({} < {})", "({} < {})", lambda a, b: not _float_ge(a, b)),
+    "le": ("({} <= {})", "({} <= {})", lambda a, b: _float_ge(b, a)),
+    "gt": ("({} > {})", "(not {} <= {})", lambda a, b: not _float_ge(b, a)),
 }
 
 
-def _sides(
-    args: Sequence[Arg], name: str
-) -> tuple[RowFunction, RowFunction, Callable[[Any, Any], bool]] | None:
-    plain, floats = _COMPARE[name]
+def _compared(write: Writer, args: Sequence[Value], name: str) -> Value | None:
+    plain, beside_number, any_floats = _COMPARE[name]
     left, right = args
     if any(arg.constant and arg.value is None for arg in args):
         return None
-    if number(left) and number(right):
-        if is_int(left) and is_int(right):
-            return left.call, right.call, plain
-        both = pair(args, FLOAT)
-        return None if both is None else (*both, floats)
-    return (left.call, right.call, plain) if left.dtype == right.dtype else None
+    if number(left) and number(right) and not (is_int(left) and is_int(right)):
+        both = pair(write, args, FLOAT)
+        if both is None:
+            return None
+        if not both[1].nan:
+            return strict(write, BOOL, beside_number, *both)
+        return applied(write, BOOL, any_floats, *both)
+    if left.dtype == right.dtype or (is_int(left) and is_int(right)):
+        return strict(write, BOOL, plain, left, right)
+    return None
 
 
 def _compare(name: str) -> Maker:
-    def make(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-        sides = _sides(args, name)
-        if sides is None:
-            return None
-        left, other, done = sides
-        constant = args[1].value if args[1].constant else None
-        if constant is not None:
-            return right(left, other(None), done)
-        return two(left, other, done)
+    def make(
+        write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+    ) -> Value | None:
+        return _compared(write, args, name)
 
     return make
 
 
-def _missing(name: str) -> Maker:
-    def make(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-        sides = _sides(args, "eq")
-        if sides is None:
+def _missing(want: bool) -> Maker:
+    def make(
+        write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+    ) -> Value | None:
+        same = _compared(write, args, "eq" if want else "ne")
+        if same is None:
             return None
-        a, b, same = sides
-        want = name == "eq_missing"
-
-        def apply(row: Row) -> bool:
-            first, second = a(row), b(row)
-            if first is None or second is None:
-                return (first is second) == want
-            return same(first, second) == want
-
-        return apply
+        a, b = args
+        if not same.nulls:
+            return same
+        # Both null is equal, one null is not.
+        first = is_null(write, a.nulls) if a.nulls else write.bind(False)
+        second = is_null(write, b.nulls) if b.nulls else write.bind(False)
+        template = (
+            "(({}) and ({}) if {} else {})" if want else "(not (({}) and ({})) if {} else {})"
+        )
+        body = write.piece(template, first, second, is_null(write, same.nulls), same.body)
+        return Value(body, BOOL)
 
     return make
 
@@ -106,123 +109,141 @@ def _missing(name: str) -> Maker:
 
 
 def _logic(ends: bool) -> Maker:
-    def make(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
+    def make(
+        write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+    ) -> Value | None:
         if any(arg.dtype != BOOL for arg in args):
             return None
-        calls = [arg.call for arg in args]
-
-        def apply(row: Row) -> Any:
-            result: Any = not ends
-            for call in calls:
-                value = call(row)
-                if value is ends:
-                    return ends
-                if value is None:
-                    result = None
-            return result
-
-        return apply
+        result = args[0]
+        for arg in args[1:]:
+            result = _both(write, result, arg, ends)
+        return result
 
     return make
 
 
-def _xor(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
+def _both(write: Writer, a: Value, b: Value, ends: bool) -> Value:
+    if not a.nulls and not b.nulls:
+        template = "({} or {})" if ends else "({} and {})"
+        return strict(write, BOOL, template, a, b)
+    a, b = settled(write, a), settled(write, b)
+    end, rest = ("True", "False") if ends else ("False", "True")
+    unknown = is_null(write, (*a.nulls, *b.nulls))
+    test = f"({end} if {{}} is {end} or {{}} is {end} else None if {{}} else {rest})"
+    name = write.settled(test, a.body, b.body, unknown)
+    return Value(name, BOOL, (name,))
+
+
+def _xor(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
     if any(arg.dtype != BOOL for arg in args):
         return None
-    return two(args[0].call, args[1].call, operator.ne)
+    return strict(write, BOOL, "({} is not {})", *args)
 
 
-def _not(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-    return one(args[0].call, operator.not_) if args[0].dtype == BOOL else None
+def _not(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
+    return strict(write, BOOL, "(not {})", args[0]) if args[0].dtype == BOOL else None
 
 
-def _between(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-    closed = options["closed"]
-    low = _compare("ge" if closed in ("both", "left") else "gt")(args[:2], dtype, {})
-    upper = [args[0], args[2]]
-    high = _compare("le" if closed in ("both", "right") else "lt")(upper, dtype, {})
-    if low is None or high is None:
-        return None
-    first, second = low, high
-
-    def apply(row: Row) -> Any:
-        a = first(row)
-        if a is False:
-            return False
-        b = second(row)
-        return False if b is False else None if a is None or b is None else True
-
-    return apply
+def _between(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
+    closed, value = options["closed"], settled(write, args[0])
+    low = _compared(write, [value, args[1]], "ge" if closed in ("both", "left") else "gt")
+    high = _compared(write, [value, args[2]], "le" if closed in ("both", "right") else "lt")
+    return None if low is None or high is None else _both(write, low, high, False)
 
 
 def _null(want: bool) -> Maker:
-    def make(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-        call = args[0].call
-        return lambda row: (call(row) is None) is want
+    def make(
+        write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+    ) -> Value | None:
+        nulls = args[0].nulls
+        if not nulls:
+            return Value(write.bind(not want), BOOL)
+        template = "({})" if want else "(not ({}))"
+        return Value(write.piece(template, is_null(write, nulls)), BOOL)
 
     return make
 
 
 def _float_test(test: Callable[[float], bool]) -> Maker:
-    def make(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-        return one(args[0].call, test) if args[0].dtype == FLOAT else None
+    def make(
+        write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+    ) -> Value | None:
+        return applied(write, BOOL, test, args[0]) if args[0].dtype == FLOAT else None
 
     return make
 
 
-def _is_in(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
+def _is_in(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
     values, kind = options["values"], options["kind"]
     types = {"int64": pl.Int64(), "float64": FLOAT, "string": TEXT, "bool": BOOL}
     if options["nulls_equal"] or None in values or types.get(kind) != args[0].dtype:
         return None
-    found = frozenset(values)
-    return one(args[0].call, found.__contains__)
+    return strict(
+        write, BOOL, "({} in {found})", args[0], gaps={"found": write.bind(frozenset(values))}
+    )
 
 
-def _when(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-    test = args[0].call
-    both = pair(args[1:], dtype)
-    if args[0].dtype != BOOL or both is None:
+def _when(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
+    test = args[0]
+    both = pair(write, args[1:], dtype)
+    if test.dtype != BOOL or both is None:
         return None
     then, other = both
-    return lambda row: then(row) if test(row) else other(row)
+    parts = (inline(write, then), inline(write, test), inline(write, other))
+    name = write.settled("{} if {} else {}", *parts)
+    return Value(name, dtype, (name,) if then.nulls or other.nulls else (), dtype == FLOAT)
 
 
-def _first(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
-    calls = []
+def _first(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
+    found: Value | None = None
     for arg in args:
-        call = converted(arg, dtype)
-        if call is None:
+        value = converted(write, arg, dtype)
+        if value is None:
             return None
-        calls.append(call)
+        if found is None:
+            found = value
+        elif found.nulls:
+            found = settled(write, found)
+            name = write.settled(
+                "{0} if {0} is not None else {1}", found.body, inline(write, value)
+            )
+            found = Value(name, dtype, (name,) if value.nulls else (), dtype == FLOAT)
+    return found
 
-    def apply(row: Row) -> Any:
-        for call in calls:
-            value = call(row)
-            if value is not None:
-                return value
-        return None
 
-    return apply
-
-
-def _cast(args: Sequence[Arg], dtype: pl.DataType, options: Options) -> RowFunction | None:
+def _cast(
+    write: Writer, args: Sequence[Value], dtype: pl.DataType, options: Options
+) -> Value | None:
     arg = args[0]
     if arg.dtype == dtype:
-        return arg.call
+        return arg
     if dtype == FLOAT and (is_int(arg) or arg.dtype == BOOL):
-        return one(arg.call, float)
-    if dtype == pl.Int64() and (is_int(arg) or arg.dtype == BOOL):
-        return one(arg.call, int)
+        return strict(write, FLOAT, "({} * 1.0)", arg, nan=False)
+    if dtype == pl.Int64() and is_int(arg):
+        return strict(write, dtype, "{}", arg)
+    if dtype == pl.Int64() and arg.dtype == BOOL:
+        return applied(write, dtype, int, arg)
     if dtype == TEXT and is_int(arg):
-        return one(arg.call, str)
+        return applied(write, dtype, str, arg)
     return None
 
 
 MAKERS: dict[str, Maker] = {
     **{name: _compare(name) for name in _COMPARE},
-    "eq_missing": _missing("eq_missing"),
-    "ne_missing": _missing("ne_missing"),
+    "eq_missing": _missing(True),
+    "ne_missing": _missing(False),
     "and": _logic(False),
     "or": _logic(True),
     "all_horizontal": _logic(False),
@@ -241,5 +262,5 @@ MAKERS: dict[str, Maker] = {
     "fill_null": _first,
     "coalesce": _first,
     "cast": _cast,
-    "alias": lambda args, dtype, options: args[0].call,
+    "alias": lambda write, args, dtype, options: args[0],
 }

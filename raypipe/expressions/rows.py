@@ -1,19 +1,21 @@
-"""From the JSON form to a plain function of one row, with polars' meaning of nulls and its bits.
+"""From the JSON form to code of one row, with polars' meaning of nulls and its bits.
 
 Only what is known to agree with polars to the bit is compiled. The types of all nodes are asked of
-polars itself, once. For anything else ``compile_row`` gives None and the caller asks polars.
+polars itself, once. For anything else there is no code, and the caller asks polars.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from raypipe.expressions import row_logic, row_math, row_text
-from raypipe.expressions.decode import build, children, root_node
+from raypipe.expressions.code import Writer
+from raypipe.expressions.decode import build, children, root_columns, root_node
+from raypipe.expressions.row_base import FLOAT, Value, constant, inline
 from raypipe.expressions.scalar import BITS
 from raypipe.expressions.values import Node, list_values
 
@@ -22,20 +24,6 @@ _MAKERS = {**row_logic.MAKERS, **row_math.MAKERS, **row_text.MAKERS}
 
 EXACT = {*BITS, pl.Float64(), pl.String(), pl.Boolean(), pl.Date(), pl.Datetime("us")}
 EXACT |= {pl.Duration("us"), pl.Null()}
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A node: its function of a row, its polars type, and its value if that needs no row.
-
-    ``loose`` marks a literal number, which takes the type of what it meets.
-    """
-
-    call: RowFunction
-    dtype: pl.DataType
-    constant: bool = False
-    value: Any = None
-    loose: bool = False
 
 
 class NotExactError(Exception):
@@ -59,52 +47,72 @@ def compile_row(
     Raises:
         RecipeError: the expression is not valid.
     """
-    schema = pl.LazyFrame(schema=dict(types))
+    write, columns = Writer(), {}
+    row = write.argument()
+    for name in root_columns(data):
+        key = name if keys is None else keys.get(name, name)
+        held = write.settled("{}[{}]", row, write.bind(key))
+        columns[name] = Value(held, types[name], (held,), types[name] == FLOAT)
+    value = write_row(data, write, columns)
+    if value is None or write.large:
+        return None
+    return write.function(("return {}", (inline(write, value),)))
+
+
+def write_row(data: Any, write: Writer, columns: Mapping[str, Value]) -> Value | None:
+    """Writes a stored expression; gives its value, or None where no code agrees with polars.
+
+    Args:
+        data: a stored expression.
+        write: takes the lines.
+        columns: the value of each column that it reads.
+
+    Raises:
+        RecipeError: the expression is not valid.
+    """
+    schema = pl.LazyFrame(schema={name: value.dtype for name, value in columns.items()})
+    mark = write.mark
     try:
-        return _compile(root_node(data), schema, dict(types), keys or {}).call
+        return _written(root_node(data), schema, write, columns)
     except (NotExactError, pl.exceptions.PolarsError):
+        write.cut(mark)
         return None
 
 
-def _compile(
-    node: Node, schema: pl.LazyFrame, types: dict[str, pl.DataType], keys: Mapping[str, Any]
-) -> Compiled:
+def _written(
+    node: Node, schema: pl.LazyFrame, write: Writer, columns: Mapping[str, Value]
+) -> Value:
     if "col" in node:
-        return _column(node["col"], types, keys)
+        found = columns[node["col"]]
+        if found.dtype not in EXACT:
+            raise NotExactError
+        return found
     if not _reads(node):
-        return _constant(node)
+        return _constant(node, write)
     dtype = schema.select(build(node).alias("#")).collect_schema()["#"]
     if dtype not in EXACT:
         raise NotExactError
     if node["op"] == "is_in":
-        args = [_compile(node["args"][0], schema, types, keys)]
+        args = [_written(node["args"][0], schema, write, columns)]
         options = {**node["options"], "values": list_values(node["args"][1])}
         options["kind"] = node["args"][1]["type"]
     else:
-        args = [_compile(child, schema, types, keys) for child in node["args"]]
+        args = [_written(child, schema, write, columns) for child in node["args"]]
         options = node["options"]
     make = _MAKERS.get(node["op"])
-    call = None if make is None else make(args, dtype, options)
-    if call is None:
+    value = None if make is None else make(write, args, dtype, options)
+    if value is None:
         raise NotExactError
-    return Compiled(call, dtype)
+    return value if value.dtype == dtype else replace(value, dtype=dtype)
 
 
 def _reads(node: Node) -> bool:
     return "col" in node or any(_reads(child) for child in children(node))
 
 
-def _column(name: str, types: dict[str, pl.DataType], keys: Mapping[str, Any]) -> Compiled:
-    if types[name] not in EXACT:
-        raise NotExactError
-    key = keys.get(name, name)
-    return Compiled(lambda row: row[key], types[name])
-
-
-def _constant(node: Node) -> Compiled:
+def _constant(node: Node, write: Writer) -> Value:
     series = pl.select(build(node).alias("#"))["#"]
     if series.dtype not in EXACT:
         raise NotExactError
-    value = series[0]
     loose = node.get("type") in ("int", "float", "null")
-    return Compiled(lambda row: value, series.dtype, True, value, loose)
+    return constant(write, series[0], series.dtype, loose=loose)

@@ -23,11 +23,16 @@ BITS: dict[pl.DataType, tuple[bool, int]] = {
 }
 
 
+def bounds(dtype: pl.DataType) -> tuple[int, int]:
+    """The least and the greatest integer of a type."""
+    signed, bits = BITS[dtype]
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+
 def wrapper(dtype: pl.DataType) -> Callable[[int], int]:
     """Integers overflow silently in polars; this does the same to a Python integer."""
-    signed, bits = BITS[dtype]
-    low, size = (-(2 ** (bits - 1)), 2**bits) if signed else (0, 2**bits)
-    high = low + size - 1
+    low, high = bounds(dtype)
+    size = high - low + 1
     return lambda value: value if low <= value <= high else (value - low) % size + low
 
 

@@ -13,6 +13,7 @@ from raypipe.features.leaks.report import Leak, LeakReport
 from raypipe.features.point_in_time import point_in_time
 from raypipe.features.profile import ColumnProfile, Profile
 from raypipe.features.recipe import Recipe
+from raypipe.features.transformer import RecipeTransformer
 
 __all__ = [
     "ColumnProfile",
@@ -23,6 +24,7 @@ __all__ = [
     "LeakReport",
     "Profile",
     "Recipe",
+    "RecipeTransformer",
     "find_leaks",
     "point_in_time",
     "transforms",

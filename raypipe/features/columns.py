@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from raypipe.core.errors import RecipeError
 
@@ -106,23 +108,34 @@ def _wrong(name: str, value: Any, want: str) -> RecipeError:
     return RecipeError(f"field {name!r} is of a wrong type", shown, f"Give {want} or null.", name)
 
 
-def _int64(name: str, value: Any) -> Any:
+def _index(value: Any) -> int | None:
+    """A whole number as such, also one of numpy; None for anything else, and for booleans."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several numbers
+        return None
+
+
+def _int64(name: str, value: Any) -> Any:
+    number = _index(value)
+    if number is None:
         raise _wrong(name, value, "an integer")
-    number = operator.index(value)
     if not -(2**63) <= number < 2**63:
         raise _wrong(name, value, "an integer of 64 bits")
     return number
 
 
 def _float64(name: str, value: Any) -> Any:
-    if isinstance(value, float):
+    if isinstance(value, float | np.floating):
         return float(value)
-    if isinstance(value, bool) or not (hasattr(value, "__index__") or hasattr(value, "dtype")):
+    number = _index(value)
+    if number is None:
         raise _wrong(name, value, "a number")
     try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
+        return float(number)
+    except OverflowError:
         raise _wrong(name, value, "a number of 64 bits") from None
 
 
@@ -137,9 +150,9 @@ def _string(name: str, value: Any) -> Any:
 
 
 def _bool(name: str, value: Any) -> Any:
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise _wrong(name, value, "true or false")
-    return value
+    return bool(value)
 
 
 def _datetime(name: str, value: Any) -> Any:
@@ -150,9 +163,15 @@ def _datetime(name: str, value: Any) -> Any:
             raise _wrong(name, value, "a time as ISO text") from None
     if not isinstance(value, datetime):
         raise _wrong(name, value, "a datetime, or ISO text, in UTC")
+    if value != value:  # pandas' missing time calls itself a datetime
+        return None
     if value.tzinfo is not None:
-        value = value.astimezone(UTC)
-    return value.replace(tzinfo=None, fold=0)
+        try:
+            value = value.astimezone(UTC)
+        except OverflowError:
+            raise _wrong(name, value, "a time whose UTC is within years 1 to 9999") from None
+    clock = (value.hour, value.minute, value.second, value.microsecond)
+    return datetime(value.year, value.month, value.day, *clock)
 
 
 def _date(name: str, value: Any) -> Any:
@@ -163,7 +182,7 @@ def _date(name: str, value: Any) -> Any:
             raise _wrong(name, value, "a date as ISO text") from None
     if not isinstance(value, date) or isinstance(value, datetime):
         raise _wrong(name, value, "a date or ISO text")
-    return value
+    return date(value.year, value.month, value.day)
 
 
 _COERCE: dict[str, tuple[type, Callable[[str, Any], Any]]] = {
@@ -182,18 +201,38 @@ def coercer(name: str, want: str) -> Coerce:
     Integers may stand for floats, ISO text for times; times with a zone are brought to UTC.
     Everything else of another type is a RecipeError that names the field.
     """
-    exact, check = _COERCE[want]
-    if want in ("float64", "bool"):
-
-        def plain(value: Any) -> Any:
-            return value if type(value) is exact or value is None else check(name, value)
-
-        return plain
+    _, check = _COERCE[want]
 
     def careful(value: Any) -> Any:
         return None if value is None else check(name, value)
 
     return careful
+
+
+def column_of(title: str, kind: str, values: Sequence[Any], coerce: Coerce) -> pl.Series:
+    """The values of one field as a column of its raw type.
+
+    Args:
+        title: the column's name.
+        kind: the raw type.
+        values: one for each row, as they came.
+        coerce: the field's coercer.
+
+    Raises:
+        RecipeError: a value is of another type.
+    """
+    exact, dtype = _COERCE[kind][0], RAW_TYPES[kind]
+    plain = set(map(type, values)) <= {exact, type(None)}
+    if plain and kind == "datetime":
+        plain = all(value is None or value.tzinfo is None for value in values)
+    if not plain:
+        values = list(map(coerce, values))
+    try:
+        if kind == "datetime":  # twice as fast by way of Arrow
+            return pl.Series(title, pa.array(values, pa.timestamp("us")))
+        return pl.Series(title, values, dtype=dtype, strict=True)
+    except (TypeError, OverflowError, UnicodeError, pl.exceptions.PolarsError):
+        return pl.Series(title, list(map(coerce, values)), dtype=dtype, strict=True)
 
 
 def types_of(schema: Mapping[str, pl.DataType]) -> dict[str, str]:

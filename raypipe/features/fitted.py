@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -12,12 +13,22 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
-from raypipe.features.columns import RAW_TYPES, InputSpec, unknown
-from raypipe.features.fit import Data, Learned, apply, collected, read_parts, schema_of, to_slots
+from raypipe.features.columns import RAW_TYPES, InputSpec, raw_type, types_of, unknown
+from raypipe.features.fit import (
+    Data,
+    Learned,
+    apply,
+    collected,
+    learn,
+    read_parts,
+    schema_of,
+    to_slots,
+)
 from raypipe.features.history.fill import filled
 from raypipe.features.plan import Plan, Step, make_plan
 from raypipe.features.profile import Profile
-from raypipe.features.rows import BATCH_FROM, RowScorer
+from raypipe.features.replay import materialised, record, replay
+from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
 from raypipe.features.spec import check_version, read_recipe, recipe_data
 from raypipe.features.stored import MAX_BYTES, load
@@ -25,6 +36,8 @@ from raypipe.features.transforms.base import ROW_HASH, check_keys, slot, tampere
 from raypipe.features.transforms.hashing import row_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from raypipe.features.transforms import Fitted, Transform
     from raypipe.features.transforms.base import PlacedFitted
 
@@ -50,8 +63,11 @@ class FittedRecipe:
             if step.number in wanted
         }
         self._steps, self._places = _bound(plan, self._fitted)
+        self._calls = record(self._steps, self._fitted)
+        self._features_of = [_feature(name, place) for name, place in self._places.items()]
         self._scorer: RowScorer | None = None
         self._training: dict[int, PlacedFitted] | None = None
+        self._one: Callable[[Mapping[str, Any]], npt.NDArray[np.float32]] = self._first_row
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -114,21 +130,21 @@ class FittedRecipe:
             return pl.DataFrame(schema=dict.fromkeys(self.feature_names, pl.Float32))
         return pl.concat(made) if len(made) > 1 else made[0]
 
-    def _features(
-        self,
-        rows: pl.DataFrame,
-        fitted: dict[int, Fitted] | None = None,
-        hashes: pl.Series | None = None,
-    ) -> pl.DataFrame:
-        frame = to_slots(rows, self._plan, self._plan.inputs)
-        if hashes is not None:
-            frame = frame.with_columns(hashes)
-        if rows.height == 1:
-            # polars takes a column of one row for a constant and divides by it in another way.
-            frame = pl.concat([frame, frame])
-        made = apply(frame.lazy(), self._steps, self._fitted if fitted is None else fitted)
-        done = collected(made.select(_feature(name, place) for name, place in self._places.items()))
-        return done.head(rows.height)
+    def _features(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return self._of_slots(to_slots(rows, self._plan, self._plan.inputs))
+
+    def _of_slots(self, frame: pl.DataFrame) -> pl.DataFrame:
+        rows, frame = frame.height, _one_piece(frame)
+        if self._calls is not None:
+            # On a frame polars refuses a few expressions that it computes lazily, such as
+            # 0 > x where x is null in every row; those are left to the way below.
+            with contextlib.suppress(pl.exceptions.PolarsError):
+                return replay(frame, self._calls).select(self._features_of).head(rows)
+        return self._lazily(frame, self._fitted).head(rows)
+
+    def _lazily(self, frame: pl.DataFrame, fitted: dict[int, Fitted]) -> pl.DataFrame:
+        made = apply(frame.lazy(), self._steps, fitted)
+        return collected(made.select(self._features_of))
 
     def training_features(self, frame: pl.DataFrame, part: int, first_row: int = 0) -> pl.DataFrame:
         """The features of rows of the fit itself, as a model must see them in training.
@@ -155,7 +171,8 @@ class FittedRecipe:
         for one in placed.values():
             one.check_place(part, first_row, frame.height)
         hashes = pl.Series(ROW_HASH, row_hash(part, first_row, frame.height))
-        return self._features(frame, {**self._fitted, **placed}, hashes)
+        slots = to_slots(frame, self._plan, self._plan.inputs).with_columns(hashes)
+        return self._lazily(_one_piece(slots), {**self._fitted, **placed}).head(frame.height)
 
     def _placed(self) -> dict[int, PlacedFitted]:
         if self._training is None:
@@ -196,8 +213,13 @@ class FittedRecipe:
         made = [pl.Series(plan.label[0], [], dtype=pl.Float32)]
         for part in read_parts(data, plan.label_inputs):
             frame = to_slots(part, plan, plan.label_inputs)
-            done = collected(apply(frame.lazy(), steps, self._fitted))
-            values = done[slot(plan.label[1])].cast(pl.Float64).fill_nan(None)
+            made_of = apply(_one_piece(frame).lazy(), steps, self._fitted)
+            values = (
+                collected(made_of)
+                .head(frame.height)[slot(plan.label[1])]
+                .cast(pl.Float64)
+                .fill_nan(None)
+            )
             made.append(values.cast(pl.Float32).alias(plan.label[0]))
         return pl.concat(made)
 
@@ -211,21 +233,23 @@ class FittedRecipe:
         Raises:
             RecipeError: a field is missing, unknown or of a wrong type; ``field`` names it.
         """
-        return self._rows_scorer().one(row)
+        return self._one(row)
+
+    def _first_row(self, row: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        self._one = self._rows_scorer().one
+        return self._one(row)
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """The features of some rows: float32, shape (rows, features).
 
-        Few rows go one by one, many through polars, whichever is faster; the bits are the same.
+        They go one by one or through polars, whichever is faster; the bits are the same. Which it
+        is for so many rows is timed once on the first such call of 8 rows or more, which then
+        takes a few times as long.
 
         Raises:
             RecipeError: as ``row``.
         """
-        scorer = self._rows_scorer()
-        if len(rows) < BATCH_FROM:
-            return scorer.some(rows)
-        frame = scorer.frame(rows)
-        return np.ascontiguousarray(self._features(frame).to_numpy(), np.float32)
+        return self._rows_scorer().rows(rows)
 
     def with_history(
         self, rows: Sequence[Mapping[str, Any]], events: pl.DataFrame
@@ -243,7 +267,12 @@ class FittedRecipe:
 
     def _rows_scorer(self) -> RowScorer:
         if self._scorer is None:
-            self._scorer = RowScorer(self._plan, self._steps, self._fitted, self._places)
+
+            def batch(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+                return np.ascontiguousarray(self._of_slots(frame).to_numpy(), np.float32)
+
+            given = (self._plan, self._steps, self._fitted, self._places)
+            self._scorer = RowScorer(*given, batch)
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:
@@ -350,6 +379,30 @@ class FittedRecipe:
 
     def _repr_html_(self) -> str:
         return fitted_html(self.feature_names, self.inputs, self.label, self.rows_fitted)
+
+
+def fit_transforms(
+    transforms: tuple[Transform, ...], data: Data, label: str | None
+) -> FittedRecipe:
+    """Learns what transforms need from rows; see ``Recipe.fit``.
+
+    Raises:
+        RecipeError: as ``Recipe.fit``.
+    """
+    schema = schema_of(data)
+    types = types_of(schema)
+    try:
+        plan = make_plan(transforms, label, types)
+    except RecipeError as refused:
+        if refused.field in schema and refused.field not in types:
+            raw_type(refused.field, schema[refused.field])  # says what its type is
+        raise
+    return FittedRecipe(transforms, plan, learn(data, plan))
+
+
+def _one_piece(frame: pl.DataFrame) -> pl.DataFrame:
+    # polars takes a column of one row for a constant and divides by it in another way.
+    return materialised(pl.concat([frame, frame]) if frame.height == 1 else frame)
 
 
 def _feature(name: str, place: int) -> pl.Expr:

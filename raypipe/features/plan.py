@@ -79,6 +79,13 @@ class _Builder:
         if name not in self.env:
             if name not in self.known:
                 raise unknown(name, [*self.env, *self.known], by)
+            if name == "*" or (name.startswith("^") and name.endswith("$")):
+                raise RecipeError(
+                    f"polars reads the name of column {name!r} as a pattern",
+                    None,
+                    "Rename it.",
+                    name,
+                )
             self.raw[name] = self.env[name] = self.new(RAW_TYPES[self.known[name]], None)
         return self.env[name]
 
@@ -127,7 +134,8 @@ def make_plan(transforms: Sequence[Transform], label: str | None, types: Mapping
         types: raw type of each raw column there is.
 
     Raises:
-        RecipeError: a column is unknown, of a type that a transform cannot take, or given twice;
+        RecipeError: a column is unknown, of a type that a transform cannot take, given twice, or
+            named by a pattern;
             the label is missing, needs a fit, or feeds a feature; a feature is not a number; or
             there is no feature.
     """

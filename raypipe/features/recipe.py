@@ -8,17 +8,19 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
-from raypipe.features.columns import raw_type, types_of
-from raypipe.features.fit import Data, learn, read_parts, schema_of
-from raypipe.features.fitted import FittedRecipe
+from raypipe.features.fit import read_parts
+from raypipe.features.fitted import fit_transforms
 from raypipe.features.history.fill import with_history
-from raypipe.features.plan import make_plan
 from raypipe.features.show import recipe_html
 from raypipe.features.spec import read_recipe, recipe_data
+from raypipe.features.transformer import RecipeTransformer
 from raypipe.features.transforms import Transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from raypipe.features.fit import Data
+    from raypipe.features.fitted import FittedRecipe
 
 
 class Recipe:
@@ -69,15 +71,14 @@ class Recipe:
             RecipeError: a column is unknown or of a wrong type, a feature is not a number, or the
                 label is missing, is a feature, is null everywhere or the same everywhere.
         """
-        schema = schema_of(data)
-        types = types_of(schema)
-        try:
-            plan = make_plan(self.transforms, label, types)
-        except RecipeError as refused:
-            if refused.field in schema and refused.field not in types:
-                raw_type(refused.field, schema[refused.field])  # says what its type is
-            raise
-        return FittedRecipe(self.transforms, plan, learn(data, plan))
+        return fit_transforms(self.transforms, data, label)
+
+    def as_transformer(self) -> RecipeTransformer:
+        """The recipe for a scikit-learn ``Pipeline``: ``fit`` changes it and gives it back.
+
+        It takes pandas and polars frames and 2-D arrays (whose columns are x0, x1 and so on).
+        """
+        return RecipeTransformer(self)
 
     def fit_transform(self, data: Data, label: str | None = None) -> pl.DataFrame:
         """Fits, and gives the features of the rows of the fit, as a model must see them.

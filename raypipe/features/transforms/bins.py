@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,11 +12,13 @@ import numpy as np
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import applied, missing
 from raypipe.features.quantiles import QuantileSketch
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -28,10 +29,12 @@ from raypipe.features.transforms.base import (
     tampered,
 )
 from raypipe.features.transforms.numbers import (
+    Range,
     as_floats,
     check_finite,
     check_numeric,
     finite,
+    float_code,
     nothing,
     state_numbers,
 )
@@ -73,7 +76,7 @@ class Bins(Transform):
         """The range, a quantile sketch, or nothing where the edges are given."""
         if self.count is None:
             return None
-        made = _Range if self.how == "uniform" else _Quantiles
+        made = _Uniform if self.how == "uniform" else _Quantiles
         return made(self.column, self.count)
 
     def fitted(self, state: Json, schema: Schema) -> Fitted:
@@ -109,24 +112,13 @@ class Bins(Transform):
         return cls(column, _checked_how(how), _checked_count(count), None)
 
 
-@dataclass(slots=True)
-class _Range:
-    column: str
-    count: int
-    low: float = math.inf
-    high: float = -math.inf
-
-    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        values = finite(frame, self.column)
-        self.low = min(self.low, float(values.min(initial=math.inf)))
-        self.high = max(self.high, float(values.max(initial=-math.inf)))
-
-    def merge(self, other: _Range) -> None:
-        self.low = min(self.low, other.low)
-        self.high = max(self.high, other.high)
+class _Uniform(Range):
+    def __init__(self, column: str, count: int) -> None:
+        super().__init__(column)
+        self.count = count
 
     def finish(self) -> Json:
-        if self.low > self.high:
+        if self.empty:
             raise nothing(Bins.kind, self.column, "Give edges.")
         low, width = Fraction(self.low), Fraction(self.high) - Fraction(self.low)
         # Each rounded once, so that a range too wide for a float does no harm.
@@ -175,6 +167,20 @@ class _Binned(Fitted):
                 slots[place] = bisect_right(edges, float(value))
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = float_code(write, source[self.column])
+        edges, whole = list(self.edges), pl.Int64()
+        if not value.nan:
+            made = applied(write, whole, lambda number: bisect_right(edges, number), value)
+        else:
+
+            def found(number: float) -> int | None:
+                return bisect_right(edges, number) if number == number else None
+
+            made = missing(write, whole, found, value)
+        write.put(target[self.outputs[0]], made)
+        return True
 
 
 def _rising(edges: Sequence[float]) -> bool:

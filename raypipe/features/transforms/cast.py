@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import applied, missing, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -142,6 +144,26 @@ class _Cast(Fitted):
                 slots[place] = made
 
         return checked
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        place, dtype = target[self.outputs[0]], TYPES[self.to]
+        found, convert = settled(write, write.values[source[self.outputs[0]]]), self.conversion.row
+        if self.conversion.safe:
+            same = found.dtype == dtype
+            write.put(place, found if same else applied(write, dtype, convert, found))
+            return True
+
+        def checked(value: Any) -> Any:
+            made = convert(value)
+            if made is None:
+                raise self._refused(value)
+            return made
+
+        if self.strict:
+            write.put(place, applied(write, dtype, checked, found))
+        else:
+            write.put(place, missing(write, dtype, convert, found))
+        return True
 
 
 def _checked(to: Any) -> str:

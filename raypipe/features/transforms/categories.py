@@ -11,9 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import Value, inline
 from raypipe.features.transforms.base import (
     Fitted,
     RowStep,
+    RowWriter,
     Slots,
     check_type,
     slot,
@@ -129,13 +131,26 @@ class Mapped(Fitted):
     def row(self, source: Slots, target: Slots) -> RowStep:
         """Through a dictionary."""
         have, place, unseen = source[self.column], target[self.outputs[0]], self.unseen
-        value_of: dict[Key | None, float | None] = dict(zip(self.keys, self.values, strict=True))
-        value_of[None] = self.null
+        value_of = self._table()
 
         def step(slots: list[Any]) -> None:
             slots[place] = value_of.get(slots[have], unseen)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        """Through the same dictionary."""
+        found = write.values[source[self.column]]
+        parts = (write.bind(self._table().get), inline(write, found), write.bind(self.unseen))
+        name = write.settled("{}({}, {})", *parts)
+        null = found.nulls and self.null is None
+        write.values[target[self.outputs[0]]] = Value(
+            name, self.values.dtype, (name,) if null else ()
+        )
+        return True
+
+    def _table(self) -> dict[Key | None, float | None]:
+        return {**dict(zip(self.keys, self.values, strict=True)), None: self.null}
 
 
 def check_counts(counts: Any, keys: Sequence[Key], kind: str, column: str) -> list[int]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, strict
 from raypipe.features.quantiles import QuantileSketch
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -24,6 +26,7 @@ from raypipe.features.transforms.numbers import (
     as_floats,
     check_finite,
     finite,
+    float_code,
     nothing,
     state_numbers,
 )
@@ -114,6 +117,21 @@ class _Clipped(Fitted):
                 slots[place] = low if value < low else high if value > high else float(value)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = float_code(write, source[self.outputs[0]])
+        template, gaps = "{0}", {}
+        if self.high is not None:
+            gaps["high"] = write.bind(self.high)
+            template = "({high} if {0} > {high} else {0})"
+        if self.low is not None:
+            gaps["low"] = write.bind(self.low)
+            template = f"({{low}} if {{0}} < {{low}} else {template})"
+        write.put(
+            target[self.outputs[0]],
+            strict(write, FLOAT, template, value, nan=value.nan, gaps=gaps),
+        )
+        return True
 
 
 def _checked(

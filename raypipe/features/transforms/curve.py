@@ -11,10 +11,12 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.expressions import scalar
+from raypipe.expressions.row_base import FLOAT, applied
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     check_keys,
@@ -22,7 +24,7 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
-from raypipe.features.transforms.numbers import OfNumber, as_floats, check_finite
+from raypipe.features.transforms.numbers import OfNumber, as_floats, check_finite, float_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,12 +93,7 @@ class _Curved(Fitted):
 
     def row(self, source: Slots, target: Slots) -> RowStep:
         have, place = source[self.outputs[0]], target[self.outputs[0]]
-        done: Callable[[float], float] = scalar.log1p
-        if self.function == "signed_log":
-            done = _signed_log
-        elif self.function == "power":
-            assert self.exponent is not None
-            done = _power(self.exponent)
+        done = self._done()
 
         def step(slots: list[Any]) -> None:
             value = slots[have]
@@ -104,6 +101,19 @@ class _Curved(Fitted):
                 slots[place] = done(float(value))
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = float_code(write, source[self.outputs[0]])
+        write.put(target[self.outputs[0]], applied(write, FLOAT, self._done(), value))
+        return True
+
+    def _done(self) -> Callable[[float], float]:
+        if self.function == "log1p":
+            return scalar.log1p
+        if self.function == "signed_log":
+            return _signed_log
+        assert self.exponent is not None
+        return _power(self.exponent)
 
 
 def _signed_log_of(value: pl.Expr) -> pl.Expr:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions import scalar
+from raypipe.expressions.row_base import FLOAT, applied, settled, strict
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -21,7 +24,12 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
-from raypipe.features.transforms.numbers import as_floats, check_finite, check_numeric
+from raypipe.features.transforms.numbers import (
+    as_floats,
+    check_finite,
+    check_numeric,
+    float_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +99,14 @@ class _Circle(Fitted):
                     slots[first] = slots[second] = nan
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = float_code(write, source[self.column])
+        gaps = {"turn": write.bind(self.turn)}
+        angle = settled(write, strict(write, FLOAT, "{} * {turn}", value, gaps=gaps))
+        for done, name in zip((scalar.sin, scalar.cos), self.outputs, strict=True):
+            write.put(target[name], applied(write, FLOAT, done, angle))
+        return True
 
 
 def _checked(period: Any) -> float:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, Value, applied, settled, strict
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -26,7 +28,10 @@ from raypipe.features.transforms.clock import PARTS
 from raypipe.features.zones import Zone, zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+_CODE = {part: f"{{}}.{part}" for part in ("year", "month", "day", "hour", "minute", "second")}
+_CODE["weekday"] = "{}.isoweekday()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,22 @@ class _Parts(Fitted):
 
         return step
 
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = self.clock(write, source)
+        for part, output in zip(self.parts, self.outputs, strict=True):
+            if part in _CODE:
+                write.values[target[output]] = strict(write, pl.Int64(), _CODE[part], value)
+            else:
+                write.put(target[output], applied(write, pl.Int64(), PARTS[part].row, value))
+        return True
+
+    def clock(self, write: RowWriter, source: Slots) -> Value:
+        """The time by the local clock, as code."""
+        value = settled(write, write.values[source[self.column]])
+        if self.zone is None:
+            return value
+        return settled(write, applied(write, value.dtype, self.zone.localizer(), value))
+
 
 class _Cycles(_Parts):
     """The same as points on a circle; the row's come from a table of all there are."""
@@ -149,23 +170,36 @@ class _Cycles(_Parts):
     def row(self, source: Slots, target: Slots) -> RowStep:
         have = source[self.column]
         local = None if self.zone is None else self.zone.localizer()
-        places = []
-        for number, part in enumerate(self.parts):
-            first, turn = _turn(part)
-            angles = [value * turn for value in range(PARTS[part].period or 0)]
-            sin, cos = (target[name] for name in self.outputs[2 * number : 2 * number + 2])
-            points = [(math.sin(angle), math.cos(angle)) for angle in angles]
-            places.append((PARTS[part].row, first, points, sin, cos))
+        ends = [target[name] for name in self.outputs]
+        points = [_points(part) for part in self.parts]
+        places = list(zip(points, ends[::2], ends[1::2], strict=True))
 
         def step(slots: list[Any]) -> None:
             value = slots[have]
             if value is not None:
                 if local is not None:
                     value = local(value)
-                for part, first, points, sin, cos in places:
-                    slots[sin], slots[cos] = points[part(value) - first]
+                for point, sin, cos in places:
+                    slots[sin], slots[cos] = point(value)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = self.clock(write, source)
+        for number, part in enumerate(self.parts):
+            point = settled(write, applied(write, FLOAT, _points(part), value, nan=False))
+            for end, name in enumerate(self.outputs[2 * number : 2 * number + 2]):
+                item = write.piece("{}[{}]", point.body, write.bind(end))
+                write.values[target[name]] = Value(item, FLOAT, point.nulls)
+        return True
+
+
+def _points(part: str) -> Callable[[Any], tuple[float, float]]:
+    first, turn = _turn(part)
+    angles = [value * turn for value in range(PARTS[part].period or 0)]
+    points = [(math.sin(angle), math.cos(angle)) for angle in angles]
+    number = PARTS[part].row
+    return lambda value: points[number(value) - first]
 
 
 def _turn(part: str) -> tuple[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -10,11 +11,13 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
-from raypipe.expressions import compile_row, decode, encode, lower, root_columns
+from raypipe.expressions import compile_row, decode, encode, lower, root_columns, write_row
+from raypipe.expressions.row_base import settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -105,6 +108,14 @@ class _Derived(Fitted):
 
         return step
 
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        columns = {name: write.values[source[name]] for name in root_columns(self.expression)}
+        value = write_row(self.expression, write, columns)
+        if value is None:
+            return False
+        write.values[target[self.outputs[0]]] = settled(write, value)
+        return True
+
 
 def _through_polars(
     name: str, expression: Json, types: dict[str, pl.DataType], reads: dict[str, int]
@@ -112,12 +123,14 @@ def _through_polars(
     expr = decode(expression).alias("#")
 
     def value(slots: list[Any]) -> Any:
-        # Two rows, not one: polars takes a column of one row for a constant, and divides by a
-        # constant in another way than by a column.
+        # Two rows in one piece: polars takes a column of one row for a constant, and divides by a
+        # constant in another way than by a column. It cuts a frame into pieces when it is lazy.
         frame = pl.DataFrame(
             {name: [slots[place]] * 2 for name, place in reads.items()}, schema=types
         )
-        try:
+        with contextlib.suppress(pl.exceptions.PolarsError):
+            return frame.select(expr)["#"][0]
+        try:  # lazily it takes a few expressions more
             return frame.lazy().select(expr).collect(optimizations=pl.QueryOptFlags.none())["#"][0]
         except pl.exceptions.PolarsError as failure:
             raise RecipeError(

@@ -9,6 +9,7 @@ from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -69,6 +70,9 @@ class _Dropped(Fitted):
 
     def row(self, source: Slots, target: Slots) -> RowStep:
         return lambda slots: None
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        return True
 
 
 def drop(*columns: str) -> tuple[Drop, ...]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from raypipe.features.sums import rounded as quotient
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -63,13 +65,9 @@ def rounded(sums: Mapping[int, Ints]) -> Floats:
 
 def nearest(number: int, exponent: int, divisor: int = 1) -> float:
     """``number * 2 ** exponent / divisor``, rounded once."""
-    try:
-        # Python divides integers of any length with one correct rounding.
-        if exponent >= 0:
-            return (number << exponent) / divisor
-        return number / (divisor << -exponent)
-    except OverflowError:
-        return float("inf") if number > 0 else float("-inf")
+    if exponent >= 0:
+        return quotient(number << exponent, divisor)
+    return quotient(number, divisor << -exponent)
 
 
 def _halves(values: Floats) -> tuple[Ints, Ints, Ints, Ints]:

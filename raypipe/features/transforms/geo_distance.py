@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, applied, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -24,7 +26,7 @@ from raypipe.features.transforms.base import (
 from raypipe.features.transforms.numbers import as_floats, check_numeric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # The mean radius of the earth (IUGG: (2 a + b) / 3 of WGS 84) in each unit.
 RADIUS = {"km": 6371.0088, "m": 6_371_008.8, "mi": 3958.7613, "nmi": 3440.0696}
@@ -104,24 +106,35 @@ class _Distance(Fitted):
 
     def row(self, source: Slots, target: Slots) -> RowStep:
         a, b, c, d = (source[name] for name in self.columns)
-        place, diameter = target[self.outputs[0]], self.diameter
-        sin, cos, asin, sqrt, inf = math.sin, math.cos, math.asin, math.sqrt, math.inf
-        full, half = _RADIAN, _RADIAN / 2
+        place, done = target[self.outputs[0]], _far(self.diameter)
 
         def step(slots: list[Any]) -> None:
             lat1, lon1, lat2, lon2 = slots[a], slots[b], slots[c], slots[d]
-            if lat1 is None or lon1 is None or lat2 is None or lon2 is None:
-                return
-            lat1, lat2 = float(lat1), float(lat2)
-            turn = (float(lon2) - float(lon1)) * half
-            if not (-90 <= lat1 <= 90 and -90 <= lat2 <= 90 and -inf < turn < inf):
-                slots[place] = math.nan
-                return
-            across, along = sin((lat2 - lat1) * half), sin(turn)
-            share = across * across + cos(lat1 * full) * cos(lat2 * full) * (along * along)
-            slots[place] = asin(sqrt(share if share < 1 else 1.0)) * diameter
+            if not (lat1 is None or lon1 is None or lat2 is None or lon2 is None):
+                slots[place] = done(lat1, lon1, lat2, lon2)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        given = (settled(write, write.values[source[name]]) for name in self.columns)
+        write.put(target[self.outputs[0]], applied(write, FLOAT, _far(self.diameter), *given))
+        return True
+
+
+def _far(diameter: float) -> Callable[[float, float, float, float], float]:
+    sin, cos, asin, sqrt, inf = math.sin, math.cos, math.asin, math.sqrt, math.inf
+    full, half = _RADIAN, _RADIAN / 2
+
+    def distance(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+        lat1, lat2 = float(lat1), float(lat2)
+        turn = (float(lon2) - float(lon1)) * half
+        if not (-90 <= lat1 <= 90 and -90 <= lat2 <= 90 and -inf < turn < inf):
+            return math.nan
+        across, along = sin((lat2 - lat1) * half), sin(turn)
+        share = across * across + cos(lat1 * full) * cos(lat2 * full) * (along * along)
+        return asin(sqrt(share if share < 1 else 1.0)) * diameter
+
+    return distance
 
 
 def _checked(

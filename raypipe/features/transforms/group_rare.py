@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import settled, strict
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -132,6 +134,13 @@ class _Grouped(Fitted):
             slots[place] = value if value in kept else other
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        found = settled(write, write.values[source[self.outputs[0]]])
+        gaps = {"kept": write.bind(frozenset(self.keys)), "other": write.bind(self.other)}
+        made = strict(write, found.dtype, "({0} if {0} in {kept} else {other})", found, gaps=gaps)
+        write.put(target[self.outputs[0]], made)
+        return True
 
 
 def _check(column: Any, min_count: Any, most: Any, other: Any) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 
+from raypipe.expressions.row_base import applied, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -101,6 +103,17 @@ class _Hashed(Fitted):
                 slots[place] = text_bucket(shown(value).encode(), width)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        width = self.width
+        made = applied(
+            write,
+            pl.Int64(),
+            lambda value: text_bucket(shown(value).encode(), width),
+            settled(write, write.values[source[self.column]]),
+        )
+        write.put(target[self.outputs[0]], made)
+        return True
 
 
 def hash_encode(*columns: str, width: int) -> tuple[HashEncode, ...]:

@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, TEXT, Value, is_null, settled
 from raypipe.features.sums import ExactSum
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -218,6 +220,26 @@ class _Imputed(Fitted):
 
         return flagged
 
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        found = settled(write, write.values[source[self.outputs[0]]])
+        tests = [is_null(write, found.nulls)] if found.nulls else []
+        if found.nan or found.dtype.is_float():
+            tests.append(write.piece("{0} != {0}", found.body))
+        wide = found.body if found.dtype == pl.Float64 else write.piece("{} * 1.0", found.body)
+        flag = target[self.outputs[1]] if len(self.outputs) > 1 else None
+        if not tests:
+            write.number(target[self.outputs[0]], "{}", wide)
+            if flag is not None:
+                write.number(flag, "0.0")
+            return True
+        missing = write.piece(" or ".join("{}" for _ in tests), *tests)
+        if flag is not None:
+            missing = write.settled("{}", missing)
+            write.values[flag] = Value(write.piece("(1.0 if {} else 0.0)", missing), FLOAT)
+        parts = (write.bind(self.value), missing, wide)
+        write.number(target[self.outputs[0]], "{} if {} else {}", *parts)
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class _ImputedText(Fitted):
@@ -242,6 +264,21 @@ class _ImputedText(Fitted):
                 slots[flag] = 1.0 if found is None else 0.0
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        found = settled(write, write.values[source[self.outputs[0]]])
+        place, *flags = (target[name] for name in self.outputs)
+        if not found.nulls:
+            write.values[place] = found
+            for flag in flags:
+                write.number(flag, "0.0")
+            return True
+        gone = is_null(write, found.nulls)
+        filled = write.settled("{} if {} else {}", write.bind(self.value), gone, found.body)
+        write.values[place] = Value(filled, TEXT)
+        for flag in flags:
+            write.number(flag, "1.0 if {} else 0.0", gone)
+        return True
 
 
 def _checked(strategy: Any, value: Any) -> float | str | None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 
+from raypipe.expressions.row_base import FLOAT, strict
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -19,7 +21,12 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
-from raypipe.features.transforms.numbers import as_floats, check_columns, check_numeric
+from raypipe.features.transforms.numbers import (
+    as_floats,
+    check_columns,
+    check_numeric,
+    float_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +103,13 @@ class _Products(Fitted):
                     slots[place] = float(a) * float(b)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        names = dict.fromkeys(name for pair in self.pairs for name in pair)
+        value = {name: float_code(write, source[name]) for name in names}
+        for (a, b), name in zip(self.pairs, self.outputs, strict=True):
+            write.put(target[name], strict(write, FLOAT, "({} * {})", value[a], value[b]))
+        return True
 
 
 def _checked(columns: Any, squares: bool) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
+from raypipe.expressions.row_base import Value
 from raypipe.expressions.values import parse, plain
 from raypipe.features.columns import RAW_TYPES, canonical, raw_type, unknown
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -139,6 +141,17 @@ class _Joined(Fitted):
                 slots[place] = value
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        found = {row[0]: row[1:] for row in self.table.iter_rows()}
+        empty = (None,) * len(self.outputs)
+        parts = (write.bind(found.get), write.read(source[self.on]), write.bind(empty))
+        whole = write.settled("{}({}, {})", *parts)
+        for number, name in enumerate(self.outputs):
+            item = write.settled("{}[{}]", whole, write.bind(number))
+            dtype = self.table.schema[self.table.columns[number + 1]]
+            write.values[target[name]] = Value(item, dtype, (item,))
+        return True
 
 
 def _table_json(table: pl.DataFrame) -> Json:

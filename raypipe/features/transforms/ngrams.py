@@ -10,10 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import Value, applied, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -124,27 +126,37 @@ class _Hashed(Fitted):
         return frame.select(pl.when(gone).then(None).otherwise(pl.all()).name.keep()).to_struct()
 
     def row(self, source: Slots, target: Slots) -> RowStep:
-        have, n, width = source[self.column], self.n, len(self.outputs)
+        have, counted = source[self.column], self._counted
         places = [target[output] for output in self.outputs]
-        words = self.unit == "word"
 
         def step(slots: list[Any]) -> None:
             text: str | None = slots[have]
-            if text is None:
-                return
-            counts = [0] * width
-            if words:
-                folded = [token.lower() for token in tokens(text)]
-                for i in range(len(folded) - n + 1):
-                    counts[text_bucket(" ".join(folded[i : i + n]).encode(), width)] += 1
-            else:
-                text = text.lower()
-                for i in range(len(text) - n + 1):
-                    counts[text_bucket(text[i : i + n].encode(), width)] += 1
-            for place, count in zip(places, counts, strict=True):
-                slots[place] = count
+            if text is not None:
+                for place, count in zip(places, counted(text), strict=True):
+                    slots[place] = count
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        text, whole = settled(write, write.values[source[self.column]]), pl.Int64()
+        counts = settled(write, applied(write, whole, self._counted, text))
+        for number, name in enumerate(self.outputs):
+            item = write.piece("{}[{}]", counts.body, write.bind(number))
+            write.values[target[name]] = Value(item, whole, counts.nulls)
+        return True
+
+    def _counted(self, text: str) -> list[int]:
+        n, width = self.n, len(self.outputs)
+        counts = [0] * width
+        if self.unit == "word":
+            folded = [token.lower() for token in tokens(text)]
+            for i in range(len(folded) - n + 1):
+                counts[text_bucket(" ".join(folded[i : i + n]).encode(), width)] += 1
+        else:
+            text = text.lower()
+            for i in range(len(text) - n + 1):
+                counts[text_bucket(text[i : i + n].encode(), width)] += 1
+        return counts
 
 
 def text_counts(texts: Sequence[str], unit: str, n: int, width: int) -> _Ints:

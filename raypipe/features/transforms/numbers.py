@@ -7,6 +7,7 @@ float, on both sides.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, Value, settled, strict
 from raypipe.features.transforms.base import (
+    RowWriter,
     Schema,
     Transform,
     check_type,
@@ -65,6 +68,16 @@ def as_floats(place: int) -> pl.Expr:
     return pl.col(slot(place)).cast(pl.Float64)
 
 
+def float_code(write: RowWriter, place: int) -> Value:
+    """The same of one row as code, under a name of its own."""
+    found = settled(write, write.values[place])
+    if found.dtype == FLOAT:
+        return found
+    # What float() gives, and faster.
+    wide = strict(write, FLOAT, "({} * 1.0)", found, nan=found.dtype.is_float())
+    return settled(write, wide)
+
+
 def finite(frame: pl.DataFrame, column: str) -> Floats:
     """The values of a fit without null, NaN and infinities, with one zero."""
     values = frame[column].drop_nulls().cast(pl.Float64).to_numpy()
@@ -76,6 +89,35 @@ def nothing(kind: str, column: str, act: str) -> RecipeError:
     return RecipeError(
         f"{kind} has no value of {column!r} to learn from", "no finite number", act, column
     )
+
+
+@dataclass(slots=True)
+class Range(ABC):
+    """The least and the greatest finite value; what is made of them is for subclasses to say."""
+
+    column: str
+    low: float = math.inf
+    high: float = -math.inf
+
+    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
+        """Takes a part."""
+        values = finite(frame, self.column)
+        self.low = min(self.low, float(values.min(initial=math.inf)))
+        self.high = max(self.high, float(values.max(initial=-math.inf)))
+
+    def merge(self, other: Range) -> None:
+        """Takes the range of another part."""
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was no finite value."""
+        return self.low > self.high
+
+    @abstractmethod
+    def finish(self) -> Json:
+        """The fitted state."""
 
 
 def inverse(spread: Fraction | float) -> float:

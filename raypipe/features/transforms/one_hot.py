@@ -12,6 +12,7 @@ from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_CATEGORIES = 2_000
+_SMALL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,25 @@ class _Hot(Fitted):
                 slots[hot] = 1.0
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        if not self.keys:
+            return True
+        zeros = (0.0,) * len(self.keys)
+        hot = {key: at for at, key in enumerate(self.keys)}
+
+        def found(key: Key | None) -> tuple[float, ...]:
+            at = hot.get(key)  # type: ignore[arg-type]  # None is no key, and so is not found
+            return zeros if at is None else (*zeros[:at], 1.0, *zeros[at + 1 :])
+
+        places, value = [target[name] for name in self.outputs], write.read(source[self.column])
+        if len(zeros) > _SMALL:
+            write.block(places, "{}({})", write.bind(found), value)
+        else:  # a tuple for each category: faster, but they take the square of their number
+            ready = {key: found(key) for key in self.keys}
+            parts = (write.bind(ready.get), value, write.bind(zeros))
+            write.block(places, "{}({}, {})", *parts)
+        return True
 
 
 def _checked(min_count: Any) -> int:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import polars as pl
 
+from raypipe.expressions.row_base import FLOAT, strict
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -20,7 +22,12 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
-from raypipe.features.transforms.numbers import as_floats, check_finite, check_numeric
+from raypipe.features.transforms.numbers import (
+    as_floats,
+    check_finite,
+    check_numeric,
+    float_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +100,13 @@ class _Divided(Fitted):
                 slots[place] = float(over) / float(under) if under else zero
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        over, under = (float_code(write, source[name]) for name in (self.over, self.under))
+        gaps = {"zero": write.bind(self.zero)}
+        made = strict(write, FLOAT, "({0} / {1} if {1} else {zero})", over, under, gaps=gaps)
+        write.put(target[self.outputs[0]], made)
+        return True
 
 
 def _checked(over: Any, under: Any, zero: Any, name: Any) -> tuple[str, str, float | None, str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, strict
 from raypipe.features.quantiles import QuantileSketch
 from raypipe.features.sums import ExactSum, deviation
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     State,
@@ -24,8 +25,10 @@ from raypipe.features.transforms.base import (
 )
 from raypipe.features.transforms.numbers import (
     OfNumber,
+    Range,
     as_floats,
     finite,
+    float_code,
     inverse,
     nothing,
     state_numbers,
@@ -103,30 +106,16 @@ class _Moments:
         return [self.values.mean(), inverse(deviation(self.values, self.squares))]
 
 
-@dataclass(slots=True)
-class _Range:
-    column: str
-    low: float = math.inf
-    high: float = -math.inf
-
-    def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        values = finite(frame, self.column)
-        self.low = min(self.low, float(values.min(initial=math.inf)))
-        self.high = max(self.high, float(values.max(initial=-math.inf)))
-
-    def merge(self, other: _Range) -> None:
-        self.low = min(self.low, other.low)
-        self.high = max(self.high, other.high)
-
+class _Spread(Range):
     def finish(self) -> Json:
-        if self.low > self.high:
+        if self.empty:
             raise nothing(Scale.kind, self.column, _LEAVE)
         return [self.low, inverse(Fraction(self.high) - Fraction(self.low))]
 
 
-class _Largest(_Range):
+class _Largest(Range):
     def finish(self) -> Json:
-        if self.low > self.high:
+        if self.empty:
             raise nothing(Scale.kind, self.column, _LEAVE)
         return [0.0, inverse(max(-self.low, self.high))]
 
@@ -152,7 +141,7 @@ class _Quartiles:
 _LEAVE = "Leave the column out."
 _STATES: dict[str, type[Any]] = {
     "standard": _Moments,
-    "min_max": _Range,
+    "min_max": _Spread,
     "robust": _Quartiles,
     "max_abs": _Largest,
 }
@@ -178,6 +167,13 @@ class _Scaled(Fitted):
                 slots[place] = (value - center) * factor  # an integer becomes a float here
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        value = float_code(write, source[self.outputs[0]])
+        gaps = {"center": write.bind(self.center), "factor": write.bind(self.factor)}
+        made = strict(write, FLOAT, "({} - {center}) * {factor}", value, nan=value.nan, gaps=gaps)
+        write.put(target[self.outputs[0]], made)
+        return True
 
 
 def _checked(how: Any) -> Any:

@@ -11,6 +11,7 @@ from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -70,6 +71,10 @@ class _Selected(Fitted):
             slots[place] = slots[have]
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        write.values[target[self.outputs[0]]] = write.values[source[self.outputs[0]]]
+        return True
 
 
 def select(*columns: str) -> tuple[Select, ...]:

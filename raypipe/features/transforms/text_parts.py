@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import applied, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -105,6 +107,12 @@ class _Parts(Fitted):
                     slots[place] = part(value)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        text = settled(write, write.values[source[self.column]])
+        for part, output in zip(self.parts, self.outputs, strict=True):
+            write.put(target[output], applied(write, pl.Int64(), PARTS[part][1], text))
+        return True
 
 
 def _checked(parts: Sequence[str]) -> tuple[str, ...]:

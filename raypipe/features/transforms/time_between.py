@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions.row_base import FLOAT, applied, settled
 from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -24,7 +26,7 @@ from raypipe.features.transforms.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # Microseconds.
 UNITS = {
@@ -107,13 +109,25 @@ class _Between(Fitted):
 
     def row(self, source: Slots, target: Slots) -> RowStep:
         first, last, place = source[self.start], source[self.end], target[self.outputs[0]]
-        unit, part = self.unit, 1.0 / self.unit
-        start_date, end_date = self.dates
+        done = self._done()
 
         def step(slots: list[Any]) -> None:
             start, end = slots[first], slots[last]
-            if start is None or end is None:
-                return
+            if start is not None and end is not None:
+                slots[place] = done(start, end)
+
+        return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        ends = (settled(write, write.values[source[name]]) for name in (self.start, self.end))
+        write.put(target[self.outputs[0]], applied(write, FLOAT, self._done(), *ends, nan=False))
+        return True
+
+    def _done(self) -> Callable[[Any, Any], float]:
+        unit, part = self.unit, 1.0 / self.unit
+        start_date, end_date = self.dates
+
+        def length(start: Any, end: Any) -> float:
             if start_date:
                 start = datetime(start.year, start.month, start.day)
             if end_date:
@@ -121,10 +135,10 @@ class _Between(Fitted):
             found = end - start
             micros = (found.days * 86_400 + found.seconds) * 1_000_000 + found.microseconds
             whole, rest = divmod(abs(micros), unit)
-            length = float(whole) + float(rest) * part
-            slots[place] = -length if micros < 0 else length
+            made = float(whole) + float(rest) * part
+            return -made if micros < 0 else made
 
-        return step
+        return length
 
 
 def _checked(start: Any, end: Any, unit: Any, name: Any) -> tuple[str, str, str, str]:

@@ -124,6 +124,24 @@ def test_lowered_quotients_do_not_depend_on_the_rows_place(expr: pl.Expr) -> Non
         assert _key(two[0]) == _key(value)
 
 
+@pytest.mark.parametrize(
+    "expr",
+    [pl.lit(0).fill_null(f) + f, pl.coalesce(pl.lit(0.0), g) - f, f / pl.lit(7).fill_null(i),
+     f * pl.coalesce(pl.lit(None), pl.lit(3), i), pl.lit(2).fill_null(i) // f],
+    ids=str,
+)  # fmt: skip
+def test_a_constant_that_a_column_would_fill_is_a_constant(expr: pl.Expr) -> None:
+    frame = _frame()
+    data = lower(encode(expr), SCHEMA)
+    function = compile_row(data, SCHEMA)
+    assert function is not None
+    want = frame.select(decode(data).alias("#"))["#"].to_list()
+    plain = frame.select(expr.alias("#"))["#"].to_list()
+    for row, value, first in zip(frame.to_dicts(), want, plain, strict=True):
+        assert _key(function(row)) == _key(value)
+        assert value == first or value is None or math.isnan(value) or "//" in str(expr)
+
+
 def test_lowering_leaves_the_rest_as_it_is() -> None:
     data = encode((i // 7 + i % 3) * f)
     assert lower(data, SCHEMA) == data

@@ -1,0 +1,332 @@
+"""The scorer of rows: nothing of a file becomes code, and the faster way is taken."""
+
+from __future__ import annotations
+
+import ast
+import math
+import time
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from raypipe.core.errors import RecipeError
+from raypipe.expressions import code
+from raypipe.features import FittedRecipe, Recipe
+from raypipe.features import transforms as T  # noqa: N812
+
+HOSTILE = [
+    "__import__('os').system('true')",
+    '"); import os; ("',
+    "'''",
+    "\\",
+    "\n    raise SystemExit\n",
+    "{0.__class__}",
+    "{}{}",
+    "%s",
+    "k1",
+    "v2",
+    "a1",
+    "f0",
+    "#0",
+    "None",
+    "\u202e",
+    "\x00",
+    "# -*- coding: rot13 -*-",
+]
+
+
+def _bits(values: Any) -> bytes:
+    return np.ascontiguousarray(values, np.float32).tobytes()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_and_values_never_become_source(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stand in every place that a file has for a text; the source holds none of them."""
+    sources: list[str] = []
+    parse = ast.parse
+
+    def watched(source: str, *args: Any, **kwargs: Any) -> Any:
+        sources.append(source)
+        return parse(source, *args, **kwargs)
+
+    number, day, key = text + "n", text + "d", text
+    frame = pl.DataFrame(
+        {
+            key: [text, "a", None, text],
+            number: [1.5, None, 2.5, -1.0],
+            day: [date(2013, 1, 1), None, date(2013, 1, 3), date(2013, 1, 4)],
+            "y": [0, 1, 1, 0],
+        }
+    )
+    table = pl.DataFrame({key: [text, "b"], text + "found": [text, "c"], text + "size": [1, 2]})
+    recipe = Recipe(
+        T.lookup(table, on=key, columns=[text + "found", text + "size"], prefix=text),
+        T.one_hot(key, text * 2 + "found"),
+        T.target_encode(key),
+        T.impute(number, indicator=True),
+        T.date_parts(day, ["day", "yearday"]),
+        T.derive(**{text + "z": (pl.col(key) == text) & pl.col(key).is_in([text, "q"])}),
+        T.derive(
+            **{text + "w": pl.concat_str([key, pl.lit(text)], separator=text).str.len_bytes()}
+        ),
+        T.derive(**{text + "u": pl.col(text * 2 + "size") * 2.5 + pl.col(number)}),
+    )
+    fitted = FittedRecipe.from_json(recipe.fit(frame, "y").to_json())
+    rows = frame.select(list(fitted.inputs)).to_dicts()
+    monkeypatch.setattr(code.ast, "parse", watched)
+    made = [fitted.row(row) for row in rows]
+    assert _bits(made) == _bits(fitted.transform(frame).to_numpy())
+    assert len(sources) == 1  # no step went through its closure, which compiles by itself
+    assert all(
+        text not in source for source in sources if text not in ("k1", "v2", "a1", "f0", "None")
+    )
+    names = {node.id for node in ast.walk(parse(sources[0])) if isinstance(node, ast.Name)}
+    assert all(name[0] in "akv" and name[1:].isdigit() for name in names)
+    held = {node.value for node in ast.walk(parse(sources[0])) if isinstance(node, ast.Constant)}
+    assert held <= {None, 0.0, 1.0}
+
+
+FRAME = pl.DataFrame(
+    {
+        "x": [1.5, None, math.nan, -2.0],
+        "s": ["a", "", None, "b"],
+        "t": [datetime(2013, 1, 1, 5), None, datetime(2013, 1, 3), datetime(2013, 5, 4)],
+        "y": [0, 1, 1, 0],
+    }
+)
+
+
+def test_without_compiling_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(
+        T.impute("x"), T.one_hot("s"), T.target_encode("s"), T.date_parts("t", ["hour"])
+    )
+    fitted = recipe.fit(FRAME, "y")
+    rows = FRAME.select(list(fitted.inputs)).to_dicts()
+    want = _bits([fitted.row(row) for row in rows])
+    monkeypatch.setattr(code, "MAX_LINES", 3)
+    large = FittedRecipe.from_json(fitted.to_json())
+    assert _bits([large.row(row) for row in rows]) == want
+    for wrong in ({}, {**rows[0], "more": 1}, {**rows[0], "x": "1"}, 5):
+        with pytest.raises(RecipeError) as refused:
+            large.row(wrong)  # type: ignore[arg-type]
+        with pytest.raises(RecipeError) as told:
+            fitted.row(wrong)  # type: ignore[arg-type]
+        assert str(told.value) == str(refused.value)
+
+
+def test_a_step_without_code_stands_among_those_with() -> None:
+    recipe = Recipe(
+        T.derive(a=pl.col("x").round(2)),  # left to polars
+        T.impute("a", strategy="constant", value=7),
+        T.derive(b=pl.col("a") * 2, c=pl.col("a").tan()),
+        T.one_hot("s"),
+    )
+    fitted = recipe.fit(FRAME, "y")
+    rows = FRAME.select(list(fitted.inputs)).to_dicts()
+    assert _bits([fitted.row(row) for row in rows]) == _bits(fitted.transform(FRAME).to_numpy())
+
+
+def test_many_categories_are_as_right_as_few() -> None:
+    frame = pl.DataFrame({"s": [f"c{n}" for n in range(200)]})
+    fitted = Recipe(T.one_hot("s")).fit(frame)
+    rows = [*frame.to_dicts(), {"s": None}, {"s": "new"}]
+    want = fitted.transform(pl.DataFrame(rows)).to_numpy()
+    assert want.sum() == 200
+    assert _bits([fitted.row(row) for row in rows]) == _bits(want)
+
+
+def test_a_row_may_be_changed_by_who_asked_for_it() -> None:
+    fitted = Recipe(T.select("x")).fit(FRAME)
+    made = fitted.row({"x": 1.0})
+    made[0] = 5
+    assert fitted.row({"x": 1.0}).tolist() == [1.0]
+    assert fitted.rows([{"x": 1.0}]).flags.writeable
+
+
+ALL = {"f": 1.5, "i": 2, "s": "a", "b": True, "t": datetime(2013, 1, 1), "d": date(2013, 1, 1)}
+
+
+def _all() -> FittedRecipe:
+    return Recipe(
+        T.select("f", "i", "b"),
+        T.one_hot("s"),
+        T.date_parts("t", ["hour", "minute"]),
+        T.date_parts("d", ["day"]),
+    ).fit(pl.DataFrame([ALL]))
+
+
+@pytest.mark.parametrize(
+    ("change", "feature", "want"),
+    [
+        ({"f": np.float32(0.5)}, 0, 0.5),
+        ({"f": np.int64(3)}, 0, 3.0),
+        ({"f": 2**70}, 0, 2.0**70),
+        ({"i": np.uint8(3)}, 1, 3.0),
+        ({"b": np.bool_(False)}, 2, 0.0),
+        ({"s": np.str_("a")}, 3, 1.0),
+        ({"t": pd.Timestamp("2013-01-01T07:30")}, 4, 7.0),
+        ({"t": datetime(2013, 1, 1, 7, fold=1)}, 4, 7.0),
+        ({"t": datetime(2013, 1, 1, 7, tzinfo=timezone(timedelta(hours=2)))}, 4, 5.0),
+        ({"t": "2013-01-01T07:30:00+02:00"}, 4, 5.0),
+        ({"t": pd.NaT}, 4, math.nan),
+        ({"d": "2013-01-09"}, 6, 9.0),
+    ],
+)
+def test_what_stands_for_a_raw_type_is_taken(change: Any, feature: int, want: float) -> None:
+    fitted = _all()
+    for got in (
+        fitted.row({**ALL, **change}),
+        fitted._rows_scorer().through_polars([{**ALL, **change}])[0],
+    ):
+        assert got[feature] == want or (math.isnan(want) and math.isnan(got[feature]))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"f": np.bool_(True)}, "f"),
+        ({"f": np.str_("1.5")}, "f"),
+        ({"f": np.array([1.0])}, "f"),
+        ({"f": 1j}, "f"),
+        ({"i": np.array([1, 2])}, "i"),
+        ({"i": np.float64(1)}, "i"),
+        ({"i": -(2**63) - 1}, "i"),
+        ({"b": "true"}, "b"),
+        ({"b": 0}, "b"),
+        ({"s": b"a"}, "s"),
+        ({"s": ["a"]}, "s"),
+        ({"t": 5}, "t"),
+        ({"t": date(2013, 1, 1)}, "t"),
+        ({"t": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))}, "t"),
+        ({"d": 5}, "d"),
+        ({"d": "2013-13-01"}, "d"),
+    ],
+)
+def test_what_does_not_is_refused_by_name(change: Any, field: str) -> None:
+    fitted = _all()
+    scorer = fitted._rows_scorer()
+    row = {**ALL, **change}
+    for score in (
+        fitted.row,
+        lambda one: scorer.some([one]),
+        lambda one: scorer.through_polars([ALL, one]),
+    ):
+        with pytest.raises(RecipeError) as refused:
+            score(row)
+        assert refused.value.field == field
+        assert "Give" in str(refused.value)
+
+
+def test_a_utc_time_of_any_zone_is_one_moment() -> None:
+    fitted = _all()
+    late = datetime(9999, 12, 31, 23, 30, tzinfo=UTC)
+    assert fitted.row({**ALL, "t": late})[4] == 23.0
+
+
+def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    rows = [{"x": float(n)} for n in range(5000)]
+    want = _bits(scorer.some(rows))
+    taken: list[str] = []
+    waits = {"row": 0.0, "polars": 0.0}
+    into, batch = scorer._into, scorer._batch
+
+    def by_row(row: Any, out: Any, at: int) -> None:
+        time.sleep(waits["row"])
+        taken.append("row")
+        into(row, out, at)
+
+    def by_batch(frame: pl.DataFrame) -> Any:
+        time.sleep(waits["polars"])
+        taken.append("polars")
+        return batch(frame)
+
+    def last(count: int) -> str:
+        assert _bits(scorer.rows(rows[:count])) == want[: 4 * count]
+        return taken[-1]
+
+    monkeypatch.setattr(scorer, "_into", by_row)
+    monkeypatch.setattr(scorer, "_batch", by_batch)
+    waits["polars"] = 0.2
+    assert last(7) == "row"
+    assert "polars" not in taken  # few rows: not worth the question
+    assert last(100) == "row"
+    asked = len(taken)
+    assert last(100) == last(20) == last(127) == "row"  # known: as many, or fewer
+    assert len(taken) == asked + 100 + 20 + 127
+    waits["polars"], waits["row"] = 0.0, 0.01
+    assert last(100) == "row"
+    assert last(1000) == "polars"  # more rows are another question
+    asked = len(taken)
+    assert last(1000) == last(5000) == "polars"
+    assert len(taken) == asked + 2
+
+
+def test_a_slow_row_does_not_hold_up_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    calls: list[int] = []
+    some = scorer.some
+
+    def slow(rows: Any) -> Any:
+        time.sleep(0.1)
+        calls.append(len(rows))
+        return some(rows)
+
+    monkeypatch.setattr(scorer, "some", slow)
+    assert scorer._polars_is_faster([{"x": 1.0}] * 4096)
+    assert calls == [64, 64, 64]
+
+
+def test_rows_of_one_field_and_no_row_go_both_ways() -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    assert scorer.through_polars([{"x": 1.0}, {"x": None}]).tolist()[0] == [1.0]
+    assert scorer.through_polars([]).shape == scorer.some([]).shape == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["*", "^x$", "^.*$"])
+def test_a_column_that_polars_takes_for_a_pattern_is_refused(name: str) -> None:
+    frame = FRAME.rename({"x": name})
+    with pytest.raises(RecipeError, match="pattern") as refused:
+        Recipe(T.impute(name)).fit(frame)
+    assert refused.value.field == name
+    assert Recipe(T.one_hot("s")).fit(frame).feature_names == ("s=", "s=a", "s=b")
+
+
+def test_a_row_has_its_bits_in_a_frame_of_any_height() -> None:
+    """polars cuts a frame into a piece for each thread, and divides a piece of one row truly."""
+    recipe = Recipe(T.derive(a=pl.col("x") % 7, b=pl.col("x") / 7, c=pl.col("x") / pl.lit(5e-324)))
+    fitted = recipe.fit(FRAME)
+    for value in (3.26547413155728e16, 0.0, -3.0, math.inf):
+        want = _bits(fitted.row({"x": value}))
+        for height in (*range(1, 20), 64, 65):
+            frame = pl.DataFrame({"x": [value] * height})
+            for one in (frame, pl.concat([frame[:1], frame[1:]], rechunk=False)):
+                assert _bits(fitted.transform(one).to_numpy()) == want * height
+
+
+def test_a_column_of_one_value_is_a_column() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(0, 1e3, 200)
+    frame = pl.DataFrame({"x": x, "s": ["a"] * 200}).with_columns(z=pl.lit(7.3), y=pl.lit(1))
+    recipe = Recipe(
+        T.derive(k=pl.coalesce(pl.lit(7.7), "x")),
+        T.derive(a=pl.col("x") / pl.col("z"), b=pl.col("x") / pl.col("k"), c=pl.col("k") * 1.0),
+    )
+    fitted = recipe.fit(frame)
+    rows = frame.select(list(fitted.inputs)).to_dicts()
+    assert _bits([fitted.row(row) for row in rows]) == _bits(fitted.transform(frame).to_numpy())
+
+
+def test_a_piece_of_one_row_is_no_constant() -> None:
+    fitted = Recipe(T.derive(a=pl.col("x") - (pl.col("x") > pl.col("x")).cast(pl.Int64))).fit(FRAME)
+    frame = pl.DataFrame({"x": [0.0]})
+    want = _bits(fitted.row({"x": 0.0}))
+    for pieces in range(1, 5):
+        one = pl.concat([frame] * pieces, rechunk=False)
+        assert _bits(fitted.transform(one).to_numpy()) == want * pieces
