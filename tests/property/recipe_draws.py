@@ -317,9 +317,9 @@ def _cast(draw: Draw, columns: Columns, fresh: str) -> Made:
     name = draw(st.sampled_from(list(columns)))
     to = draw(st.sampled_from(_CASTS[columns[name]]))
     safe = conversions(RAW_TYPES[columns[name]])[to].safe
-    made: list[Any] = [T.cast({name: to}, strict=safe and draw(st.booleans()))]
+    made: list[Any] = [*T.cast({name: to}, strict=safe and draw(st.booleans()))]
     if to == "string":  # which is no feature, so that something has to read it
-        made.append(T.hash_encode(name, width=2**31))
+        made += T.hash_encode(name, width=2**31)
     elif to in ("date", "datetime"):
         made.append(T.date_parts(name, ["year", "yearday"]))
     return tuple(made), {name: to}
@@ -461,8 +461,8 @@ def _impute(draw: Draw, columns: Columns, fresh: str) -> Made:
     if columns[name] == "string":
         value = draw(st.sampled_from([None, "a"]))
         way = "mode" if value is None else "constant"
-        made = T.impute(name, strategy=way, value=value, indicator=draw(st.booleans()))
-        return made, {name: "string"}
+        filled = T.impute(name, strategy=way, value=value, indicator=draw(st.booleans()))
+        return (*filled, *T.hash_encode(name, width=2**31)), {name: "string"}
     strategy = draw(st.sampled_from(["mean", "median", "mode", "constant"]))
     value = draw(st.sampled_from([-1.25, 0.0, -0.0, 1e300])) if strategy == "constant" else None
     made = T.impute(name, strategy=strategy, value=value, indicator=draw(st.booleans()))
