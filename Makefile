@@ -8,6 +8,7 @@ PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11;
 	&& { echo $$p; break; }; done)
 BENCHES := $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)))
 PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas pyiceberg aiohttp scikit-learn
+DUCKDB  := duckdb==1.5.5 duckdb-extension-delta==1.5.5
 AZURITE := 3
 CHROMES := chromium chromium-browser google-chrome google-chrome-stable
 
@@ -53,7 +54,7 @@ browser: ## install headless Chromium, which one test needs
 		apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
 	fi
 
-peers: .venvs/peers/.made ## install what some benchmarks compare with, in a venv of its own
+peers: .venvs/peers/.made .venvs/duckdb/.made ## install what some benchmarks and tests compare with, in venvs of their own
 
 .venvs/peers/.made:
 	$(PYTHON) -m venv .venvs/peers
@@ -65,6 +66,13 @@ peers-feast: .venvs/feast/.made ## install Feast, whose packages fit with no oth
 .venvs/feast/.made:
 	$(PYTHON) -m venv .venvs/feast
 	.venvs/feast/bin/python -m pip install --quiet --disable-pip-version-check feast
+	@touch $@
+
+# DuckDB fetches its reader of Delta tables from a server of its own; this package brings it along, for
+# one release of DuckDB.
+.venvs/duckdb/.made:
+	$(PYTHON) -m venv .venvs/duckdb
+	.venvs/duckdb/bin/python -m pip install --quiet --disable-pip-version-check $(DUCKDB)
 	@touch $@
 
 services: $(STAMPS)/dev ## install the servers that tests start: S3 (moto, with pip) and Azure (azurite, with npm)
