@@ -122,6 +122,15 @@ class Model(RuleBasedStateMachine):
         self.rows += rows
         self._committed(self.writers[who].append(frame(rows, self.width)).version)
 
+    @rule(rows=ROWS)
+    def another_writer(self, rows: list[Row]) -> None:
+        """Delta's own library appends; its files have names and statistics of their own."""
+        rows = self._filled(rows)
+        data = frame(rows, self.width).to_arrow(compat_level=pl.CompatLevel.oldest())
+        deltalake.write_deltalake(self.writers[0].uri, data, mode="append")
+        self.rows += rows
+        self._committed(self.writers[0].version())
+
     @rule(rows=ROWS, batch=st.integers(0, 4), who=WHO)
     def append_batch(self, rows: list[Row], batch: int, who: int) -> None:
         name, rows = f"b{batch}", self._filled(rows)

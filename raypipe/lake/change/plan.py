@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ _FEW_KEYS = 200
 """As many values as a filter lists one by one; beyond, the least and greatest stand for them."""
 
 _OURS = re.compile(r"part-[0-9a-f]{32}(?:-\d{1,10})+(?=[-.])")
+_NOBODYS = f"part-{'0' * 32}-"
 
 
 def key_filter(keys: pl.DataFrame) -> dict[str, Any] | None:
@@ -68,8 +70,9 @@ def candidates(
 def new_name(path: str, attempt: str, number: int) -> str:
     """The name of the file that takes another's place, relative to the table's folder.
 
-    It begins as the first file of that line did, so that files of one commit keep their order.
-    Of another engine's file nothing is kept but its folder.
+    It begins as the first file of that line did, so that files of one commit keep their order. The
+    line of another engine's file begins here: digits of its path tell it from all other lines, so
+    that no two files of one change ever get one name.
 
     Args:
         path: the old file's, as it is on disk.
@@ -78,5 +81,9 @@ def new_name(path: str, attempt: str, number: int) -> str:
     """
     folder, _, name = path.rpartition("/")
     line = _OURS.match(name)
-    stem = line[0] if line else f"part-{'0' * 32}-{number:08d}"
+    if line and (not name.startswith(_NOBODYS) or line[0].count("-") > 2):
+        stem = line[0]
+    else:  # also where only a number tells a line from others, as it once did
+        digits = int(hashlib.sha256(path.encode()).hexdigest(), 16) % 10**20
+        stem = f"{_NOBODYS}{number:08d}-{digits // 10**10:010d}-{digits % 10**10:010d}"
     return f"{folder}/{stem}-{attempt}.parquet" if folder else f"{stem}-{attempt}.parquet"

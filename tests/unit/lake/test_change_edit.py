@@ -12,6 +12,7 @@ import pytest
 
 from raypipe.core.errors import ConfigError, ExpectationError, SchemaError, TableNotFoundError
 from raypipe.lake import Lake, Table, expect
+from raypipe.lake.change.plan import new_name
 
 
 def frame(keys: list[int | None], value: str = "old") -> pl.DataFrame:
@@ -229,3 +230,33 @@ def test_new_files_are_told_to_the_feed_with_the_options_that_polars_knows(
     table.overwrite(pl.DataFrame({"a": [2]}), where=pl.col("a") == 2)
     told = table.changes(1).frame().select("a", "_change_type").rows()
     assert sorted(told) == [(2, "delete"), (2, "insert")]
+
+
+def test_files_of_another_engine_keep_apart_however_often_they_are_rewritten(
+    lake_root: str,
+) -> None:
+    uri = f"{lake_root}/t"
+    for first in (0, 3, 6):
+        rows = frame([first, first + 1, first + 2]).to_arrow(compat_level=pl.CompatLevel.oldest())
+        deltalake.write_deltalake(uri, rows, mode="append")
+    table = Lake(lake_root).table("t")
+    for key in (1, 4, 7):  # each a change of its own, in which it is the only file
+        table.update(pl.col("k") == key, {"v": "once"})
+    table.merge(frame([0, 3, 6], "merged"), on="k")
+    table.update(pl.col("k") < 9, {"v": pl.col("v") + "!"})
+    found = table.at().frame().sort("k")
+    assert found["v"].to_list() == ["merged!", "once!", "old!"] * 3
+    assert len(files_of(table)) == 3
+
+
+def test_names_that_only_a_number_tells_apart_become_others() -> None:
+    """Files that an older release rewrote, both of them the only one of their change."""
+    paths = [f"d=1/part-{'0' * 32}-00000000-{one * 32}.parquet" for one in "ab"]
+    attempt = "c" * 32
+    first = [new_name(path, attempt, number) for number, path in enumerate(paths)]
+    again = [new_name(path, "d" * 32, 0) for path in first]
+    assert len(set(first)) == len(set(again)) == 2
+    for path, then in zip(first, again, strict=True):
+        assert then == path.replace(attempt, "d" * 32)  # the line goes on
+    own = f"part-{'a' * 32}-00000007-0001.parquet"
+    assert new_name(own, attempt, 3) == f"part-{'a' * 32}-00000007-0001-{attempt}.parquet"
