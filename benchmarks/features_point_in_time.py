@@ -1,15 +1,15 @@
 """How fast are rows joined with what was known at their times, against polars, DuckDB and Feast?
 
-    make peers && python benchmarks/features_point_in_time.py [--rounds 5] [--scale 1]
+    make peers && python benchmarks/features_point_in_time.py [--rounds 5] [--scale 1] [--events 4]
 
 At scale 1, 1,000,000 rows of 1,000,000 users ask three tables with 10,000,000 events in all, one
 to three features each; one user has 5 % of all rows. The tables are Delta tables of a lake, in the
 order of time, and every way reads their files; the answer is one frame in the order of the rows.
-All must agree, but Feast: its file store leaves out rows that only later events know of. It also
-multiplies each row with all events of its user, so it runs on a hundredth of the rows
-(``--feast-scale``), with raypipe beside it. It needs a venv of its own in
-``.venvs/feast`` with ``feast`` in it, and is left out without. Prints two tables and writes
-``benchmarks/results/features_point_in_time.json``.
+With ``--events 4`` the tables have four times the events, in files of the same size. All must
+agree, but Feast: its file store leaves out rows that only later events know of. It also multiplies
+each row with all events of its user, so it runs on a hundredth of the rows (``--feast-scale``),
+with raypipe beside it. It needs a venv of its own in ``.venvs/feast`` with ``feast`` in it, and is
+left out without. Prints two tables and writes ``benchmarks/results/features_point_in_time.json``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ FILES = 4
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--feast-scale", type=float, default=0.01, help="of Feast's run (0.01)")
+    parser.add_argument("--events", type=int, default=1, help="times the events (1)")
     args = parser.parse_args()
     common.need_peers()
     ours = common.Contender("raypipe", SCRIPT, ("raypipe",))
@@ -56,7 +57,8 @@ def main() -> None:
 def race(args: Any, ways: list[common.Contender], scale: float, base: str) -> list[dict[str, Any]]:
     folder = Path(tempfile.mkdtemp(prefix="raypipe-bench-"))
     try:
-        request = tables(folder, scale)
+        counts = {n: int(c * scale * (1 if n == "rows" else args.events)) for n, c in ROWS.items()}
+        request = tables(folder, counts, int(1_000_000 * scale))
         answers: list[dict[str, Any]] = []
 
         def same(name: str, _number: int, answer: Any) -> None:
@@ -76,24 +78,22 @@ def race(args: Any, ways: list[common.Contender], scale: float, base: str) -> li
             common.chosen(ways, args.only), args.rounds, lambda *_: request, after=same
         )
         table = common.rows(runs, base)
-        events = sum(int(n * scale) for name, n in ROWS.items() if name != "rows")
-        title = f"{int(ROWS['rows'] * scale):,} rows, {events:,} events"
+        events = sum(count for name, count in counts.items() if name != "rows")
+        title = f"{counts['rows']:,} rows, {events:,} events"
         print(common.show(title, table, base) + "\n")
         return table
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tables(folder: Path, scale: float) -> dict[str, Any]:
+def tables(folder: Path, counts: dict[str, int], users: int) -> dict[str, Any]:
     """Writes the tables into a lake; where it is, and the files of each."""
     from raypipe.lake import Lake
 
     lake = Lake(str(folder))
     rng = np.random.default_rng(7)
     files = {}
-    users = int(1_000_000 * scale)
-    for name, full in ROWS.items():
-        count = int(full * scale)
+    for name, count in counts.items():
         user = np.where(rng.random(count) < 0.05, 7, rng.integers(0, users, count))
         seen = np.sort(rng.integers(0, YEAR_US, count)) + 1_735_689_600 * 10**6
         columns = TABLES.get(name, ["amount"])
@@ -104,7 +104,7 @@ def tables(folder: Path, scale: float) -> dict[str, Any]:
         if name == "rows":
             frame = frame.sample(fraction=1, shuffle=True, seed=7)
         table = lake.table(name)
-        for piece in frame.iter_slices(-(-count // FILES)):
+        for piece in frame.iter_slices(min(-(-count // FILES), -(-ROWS[name] // FILES))):
             table.append(piece)
         files[name] = [part.uri for part in table.at().parts()]
     return {"lake": str(folder), "files": files}

@@ -129,9 +129,9 @@ def checked(
     if feed is not None:
         give, table = _of_changes(table, feed, give)
     theirs = list(keys) if table.on is None else _names(table.on)
-    if len(theirs) != len(keys):
+    if len(theirs) != len(keys) or len(set(theirs)) < len(theirs):
         raise RecipeError(
-            "a feature table has another number of key columns",
+            "a feature table needs a key column of its own for each of the entities",
             f"{theirs} for {list(keys)}",
             None,
             "on",

@@ -155,10 +155,11 @@ def _concordance(score: Floats, truth: Floats) -> tuple[float, float]:
     bins = np.searchsorted(levels, score[order], side="right")
     first = np.searchsorted(truth, truth)  # rows before it have a lower label
     count = int(bins.max()) + 1
-    seen = np.zeros((len(truth) + 1, count), np.int64)
+    seen = np.zeros((len(truth) + 1, count), np.int32)
     seen[np.arange(1, len(truth) + 1), bins] = 1
     np.cumsum(seen, axis=0, out=seen)
-    lower = np.cumsum(seen, axis=1)  # by row and bin: earlier rows in that bin or a lower one
+    # By row and bin: the earlier rows in that bin or a lower one.
+    lower = np.cumsum(seen, axis=1, dtype=np.int32)
     ties = seen[first, bins]
     right = lower[first, bins] - ties
     untied = first.sum() / (len(truth) * (len(truth) - 1) / 2)

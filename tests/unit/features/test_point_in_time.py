@@ -151,6 +151,45 @@ def test_each_row_sees_the_table_as_it_was_when_it_was_asked(lake_root: str) -> 
         point_in_time(rows, table.changes(since=0), on="item", time="at", feature_time="day")
 
 
+def test_every_version_of_a_table_is_what_its_history_says(lake_root: str) -> None:
+    """Any changes: at a version's time, the history joins as the table of that version does."""
+    rng = np.random.default_rng(11)
+    table = rp.Lake(lake_root).table("prices")
+    days = [datetime(2013, 1, day) for day in range(1, 9)]
+
+    def some(count: int) -> pl.DataFrame:
+        pairs = rng.choice(24, count, replace=False)
+        return pl.DataFrame(
+            {
+                "item": [int(p) % 3 for p in pairs],
+                "day": [days[int(p) // 3] for p in pairs],
+                "price": rng.integers(0, 4, count),
+            }
+        )
+
+    table.append(some(8))
+    for step in range(12):
+        clock.sleep(0.01)
+        below = pl.col("price") < int(rng.integers(1, 3))
+        way = ["merge", "delete", "update", "merge", "overwrite", "compact"][step % 6]
+        if way == "merge":
+            table.merge(some(6), on=["item", "day"])
+        elif way == "delete":
+            table.delete(below)
+        elif way == "update":
+            table.update(below, set={"price": pl.col("price") + 3})
+        elif way == "overwrite":
+            table.overwrite(some(9))
+        else:
+            table.compact()
+    history = FeatureTable(table.changes(since=-1), time="day")
+    for entry in table.history():
+        rows = pl.DataFrame({"item": [0, 1, 2], "at": [entry["at"]] * 3})
+        told = point_in_time(rows, history, on="item", time="at")
+        then = FeatureTable(table.at(version=entry["version"]), time="day")
+        assert told.equals(point_in_time(rows, then, on="item", time="at")), entry
+
+
 def test_a_lazy_join_reads_only_the_features_that_are_used(lake_root: str) -> None:
     table = rp.Lake(lake_root).table("weather")
     for part in WEATHER.iter_slices(2):
@@ -211,6 +250,7 @@ def test_where_it_runs_is_said_and_forced(
     [
         ([], "feature_tables"),
         ([FeatureTable(WEATHER, time="seen", on=["origin", "temp"])], "on"),
+        ([FeatureTable(WEATHER, time="seen", on=["origin", "origin"])], "on"),
         ([FeatureTable(WEATHER, time="seen", known="told")], "told"),
         ([FeatureTable(WEATHER, time="seen", known="temp")], "at"),
         ([FeatureTable(WEATHER, time="seen", until="origin")], "at"),
