@@ -397,7 +397,10 @@ def fit_transforms(
         if refused.field in schema and refused.field not in types:
             raw_type(refused.field, schema[refused.field])  # says what its type is
         raise
-    return FittedRecipe(transforms, plan, learn(data, plan))
+    made = FittedRecipe(transforms, plan, learn(data, plan))
+    # What polars cannot compute of these types is an error now, not at the first row to serve.
+    made.transform(pl.DataFrame(schema={name: RAW_TYPES[plan.types[name]] for name in plan.inputs}))
+    return made
 
 
 def _one_piece(frame: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -454,6 +455,21 @@ def _text(draw: Draw, columns: Columns, fresh: str) -> Made:
     return T.text_parts(name, parts), {f"{name}_{part}": "int64" for part in parts}
 
 
+def _lag(draw: Draw, columns: Columns, fresh: str) -> Made:
+    # It reads a column that was filled under its own name.
+    name = _pick(draw, columns, "float64", "int64", "bool")
+    return None if name is None else (T.lag("v", by="k", time="t", name=name), {name: "float64"})
+
+
+def _window(draw: Draw, columns: Columns, fresh: str) -> Made:
+    fits = [name for name, kind in columns.items() if kind in ("float64", "int64", "bool")]
+    if not fits:
+        return None
+    names = tuple(draw(st.lists(st.sampled_from(fits), min_size=1, max_size=3, unique=True)))
+    made = T.window("v", ["sum", "mean", "std"][: len(names)], by="k", time="t", last=3)
+    return replace(made, names=names), dict.fromkeys(names, "float64")
+
+
 def _impute(draw: Draw, columns: Columns, fresh: str) -> Made:
     name = _pick(draw, columns, "float64", "int64", "bool", "string")
     if name is None:
@@ -543,6 +559,8 @@ GENERATORS: dict[str, Generator] = {
     "ordinal": _ordinal,
     "ngrams": _ngrams,
     "text_parts": _text,
+    "lag": _lag,
+    "window": _window,
 }
 
 

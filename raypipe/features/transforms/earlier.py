@@ -17,6 +17,7 @@ from raypipe.features.transforms.base import (
     Fitted,
     Json,
     RowStep,
+    RowWriter,
     Schema,
     Slots,
     Transform,
@@ -25,7 +26,7 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
-from raypipe.features.transforms.numbers import check_columns, check_numeric
+from raypipe.features.transforms.numbers import check_columns, check_numeric, float_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,6 +191,11 @@ class _Read(Fitted):
                 slots[place] = None if value is None else float(value)
 
         return step
+
+    def code(self, write: RowWriter, source: Slots, target: Slots) -> bool:
+        for name in self.outputs:
+            write.values[target[name]] = float_code(write, source[name])
+        return True
 
 
 def _where(data: Mapping[str, Json], kind: str) -> tuple[str, tuple[str, ...], str, timedelta]:
