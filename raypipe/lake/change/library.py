@@ -11,6 +11,7 @@ from raypipe.core.faults import fault_point
 from raypipe.lake.change.source import GONE
 from raypipe.lake.log.change import Committed, FilesMoved, Refused, SchemaMoved, version_conflict
 from raypipe.lake.log.table_log import our_part
+from raypipe.lake.schema.rules import generated
 from raypipe.lake.schema.spec import spec_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ _COUNTS = {
 }
 
 
-def why_not(job: WriteJob) -> str | None:
+def why_not(how: MergeAsk, job: WriteJob) -> str | None:
     """Why Delta's library cannot carry out a merge of this table as we do, if so."""
+    sets = set(how.updated(job.spec))
+    for name, made_of in generated(job.spec).items():
+        if name not in sets and sets & set(made_of.meta.root_names()):
+            return f"column {name!r}: it does not generate it anew from the columns that are set"
     if job.spec.sort_by:
         return "sort_by: it does not sort the rows of a file"
     if job.before is not None:
@@ -133,7 +138,7 @@ def refuse_unfit(how: MergeAsk, job: WriteJob, table: str) -> None:
     Raises:
         ConfigError: the table has what the library does not keep to.
     """
-    reason = why_not(job) if how.how == "deltalake" else None
+    reason = why_not(how, job) if how.how == "deltalake" else None
     if reason:
         raise ConfigError(
             f"table {table!r} is not merged by Delta's own library",

@@ -16,6 +16,7 @@ from deltalake import DeltaTable, Field, Schema
 from raypipe.core.errors import ConfigError, ExpectationError, SchemaError
 from raypipe.lake import Column, Lake, Table, TableSpec
 from raypipe.lake.schema.rules import generated, row_rules
+from tests.foreign import Foreign, field
 
 TYPES = {
     "a": pl.Int64(), "i8": pl.Int8(), "f": pl.Float64(), "s": pl.String(), "My col": pl.Int64(),
@@ -234,3 +235,69 @@ def test_an_update_and_a_merge_obey_the_rules_too(lake_root: str) -> None:
     table.update(pl.col("k") == 1, {"a": pl.lit(5)})
     table.merge(pl.DataFrame({"k": [3], "a": [7]}), on="k")
     assert sorted(table.at().frame()["a"]) == [2, 5, 7]
+
+
+@pytest.mark.parametrize("how", ["rewrite", "deltalake"])
+@pytest.mark.parametrize("partition_by", [[], ["day"]])
+def test_generated_columns_and_checks_hold_after_every_write(
+    lake_root: str, partition_by: list[str], how: Any
+) -> None:
+    Foreign(
+        f"{lake_root}/t",
+        [
+            field("id", "long"),
+            field("at", "timestamp_ntz"),
+            field("v", "double"),
+            field("day", "date", **{"delta.generationExpression": "CAST(at AS DATE)"}),
+            field("twice", "double", **{"delta.generationExpression": "v * 2"}),
+        ],
+        partition_by=partition_by,
+        configuration={"delta.constraints.pos": "v >= 0", "delta.enableChangeDataFeed": "true"},
+        features=["timestampNtz"],
+        writer_features=["generatedColumns", "checkConstraints", "changeDataFeed"],
+    )
+    table = Lake(lake_root).table("t")
+
+    def rows(ids: range, v: float = 1.0, day: int = 1) -> pl.DataFrame:
+        at = datetime(2020, 1, day, 3)
+        return pl.DataFrame({"id": ids, "at": [at] * len(ids), "v": [v] * len(ids)})
+
+    def holds(count: int) -> None:
+        found = table.at().frame()
+        assert found.height == pl.scan_delta(table.uri).collect().height == count
+        assert found.filter(pl.col("day") != pl.col("at").dt.date()).is_empty()
+        assert found.filter(pl.col("twice") != pl.col("v") * 2).is_empty()
+        assert found["day"].null_count() == found["twice"].null_count() == 0
+
+    table.append(rows(range(5)))
+    holds(5)
+    table.merge(rows(range(3, 8), 5.0, 3), on="id", how=how)
+    holds(8)
+    if how == "deltalake":
+        with pytest.raises(ConfigError, match="'day': it does not generate it anew"):
+            table.merge(rows(range(1), 8.0, 4), on="id", how=how, update=["at"])
+    table.merge(rows(range(1), 8.0, 4), on="id", update=["at"])
+    table.merge(rows(range(1, 2), 7.0), on="id", update=["v"])
+    holds(8)
+    table.update(pl.col("id") == 2, {"v": pl.col("v") * 3, "at": datetime(2021, 5, 5)})
+    holds(8)
+    now = table.version()
+    for refused in (
+        lambda: table.append(rows(range(1), -1.0)),
+        lambda: table.append(rows(range(1)).with_columns(twice=pl.lit(3.0))),
+        lambda: table.merge(rows(range(1), -1.0), on="id", how=how),
+        lambda: table.update(pl.col("id") == 2, {"v": -1.0}),
+        lambda: table.update(pl.col("id") == 2, {"twice": 1.0}),
+        lambda: table.overwrite(rows(range(1), -1.0, 3), where=pl.col("day") == date(2020, 1, 3)),
+    ):
+        with pytest.raises(ExpectationError, match=r"pos|generation of 'twice'"):
+            refused()
+    assert table.version() == now
+    table.overwrite(rows(range(20, 22), day=3), where=pl.col("day") == date(2020, 1, 3))
+    holds(5)
+    table.compact()
+    holds(5)
+    told = table.changes(0).frame()
+    assert told.filter(pl.col("twice") != pl.col("v") * 2).is_empty()
+    table.overwrite(rows(range(3)))
+    holds(3)
