@@ -91,7 +91,9 @@ class Source:
 
     @property
     def nbytes(self) -> int:
-        """About how many bytes there are to be read."""
+        """About how many bytes there are to be read; none where they are in memory here."""
+        if self.frame is not None:
+            return 0
         width = 8 * (len(self.side.shape.columns) + len(self.side.features))
         return sum(getattr(part, "nbytes", part.rows * width) for _, part in self.parts)
 
