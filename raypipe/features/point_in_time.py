@@ -71,7 +71,8 @@ def point_in_time(
     A table that is a scan is read part by part, key and times first, then the features of the rows
     that were found; what one key has may lie in any number of parts. Memory holds the entities
     (of a scan at most 16,777,216 rows at once and a part more), some 24 bytes for each of them and
-    table, a part for each core, and the result. A lazy frame or a change feed is read into memory.
+    table, a part for each core, and the result. A lazy frame, a change feed and a scan of at most
+    1,048,576 rows are read into memory.
 
     Args:
         entities: the rows to fill.
@@ -126,7 +127,8 @@ class _Join:
         wanted = list(self.schema) if columns is None else list(columns)
         features = [name for name in wanted if name not in self.have]
         needed = [name for name in self.have if name in {*wanted, *self.keys, self.time}]
-        sources = [Source.of(side) for side in self.sides if set(side.features) & set(features)]
+        used = [side for side in self.sides if set(side.features) & set(features)]
+        sources = [Source.of(side, small=self.run_on != "ray") for side in used]
         for rows in _slices(entities, needed):
             piece = rows if limit is None else rows.head(limit)
             made = join(piece, sources, self.keys, self.time, features, self.run_on)

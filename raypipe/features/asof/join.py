@@ -70,8 +70,13 @@ class Source:
     frame: pl.DataFrame | None
 
     @classmethod
-    def of(cls, side: Side) -> Source:
-        """The parts. A lazy frame and a change feed are read into memory: they have none."""
+    def of(cls, side: Side, *, small: bool = True) -> Source:
+        """The parts. A lazy frame and a change feed are read into memory: they have none.
+
+        Args:
+            side: the table.
+            small: whether a small scan is read into memory, too: once, and all files together.
+        """
         data: Any = side.data
         wanted = [*side.shape.columns, *(column for _, column in side.features.values())]
         columns = list(dict.fromkeys(wanted))
@@ -82,6 +87,8 @@ class Source:
             frame = data.select(columns).collect()
         elif (feed := change_feed(data)) is not None:
             frame = history(feed, columns)
+        elif small and sum(part.rows for part in data.parts()) <= _ROWS_AT_ONCE:
+            frame = _whole(data, columns)
         if frame is None:
             found = cast("Scan", data).parts()
         else:
@@ -110,6 +117,13 @@ class Source:
             out[-1].append((begin, part))
             held += part.rows
         return [tuple(one) for one in out]
+
+
+def _whole(scan: Scan, columns: Sequence[str]) -> pl.DataFrame:
+    try:
+        return scan.lazy().select(columns).collect()
+    except (OSError, pl.exceptions.PolarsError):  # a part names the file at fault
+        return pl.concat([part.read(columns) for part in scan.parts()])
 
 
 def join(

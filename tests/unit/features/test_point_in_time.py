@@ -3,15 +3,18 @@ from __future__ import annotations
 import logging
 import time as clock
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.core.errors import ConfigError, LakeError, RecipeError
 from raypipe.features import FeatureTable, point_in_time
+from raypipe.features.asof import join
 
 FLIGHTS = pl.DataFrame(
     {
@@ -200,6 +203,18 @@ def test_a_lazy_join_reads_only_the_features_that_are_used(lake_root: str) -> No
     assert joined.head(2).collect()["temp"].to_list() == [3.0, 4.0]
     assert joined.select("at").collect().equals(FLIGHTS.select("at"))
     assert joined.select(pl.len()).collect().item() == 5
+
+
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_a_file_that_is_gone_is_named(lake_root: str, most: int) -> None:
+    table = rp.Lake(lake_root).table("weather")
+    table.append(WEATHER)
+    now = table.at()
+    (part,) = now.parts()
+    Path(part.uri).unlink()
+    with patch.object(join, "_ROWS_AT_ONCE", most or 1), pytest.raises(LakeError) as broken:
+        point_in_time(FLIGHTS, now, on="origin", time="at", feature_time="seen")
+    assert Path(part.uri).name in str(broken.value)
 
 
 def test_one_key_with_most_of_the_rows() -> None:
