@@ -148,8 +148,10 @@ def _reason(error: BaseException | None) -> str:
 def _check_files(log: TableLog, change: Change) -> None:
     files = (*change.files, *change.change_files)
     if files:
-        sizes = open_store(log.uri, log.options).sizes([file.path for file in files])
-        conflict.check_files(change, sizes, log.name)
+        store, paths = open_store(log.uri, log.options), [file.path for file in files]
+        # Before the entry that names them: else a power cut could leave a commit without its files.
+        store.keep_names(paths)
+        conflict.check_files(change, store.sizes(paths), log.name)
 
 
 class _Try:

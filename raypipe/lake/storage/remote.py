@@ -194,6 +194,9 @@ class RemoteStore:
 
         self._ask(self.root, delete)
 
+    def keep_names(self, paths: Iterable[str]) -> None:
+        """Nothing to do: an object that was put has its name for good."""
+
     def _head(self, path: str) -> Entry | None:
         import obstore
 

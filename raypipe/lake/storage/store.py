@@ -85,6 +85,11 @@ class Store(Protocol):
     def delete(self, paths: Iterable[str]) -> None:
         """Removes files; one that is not there is no error."""
 
+    def keep_names(self, paths: Iterable[str]) -> None:
+        """Returns when the names of these files survive a power cut: each folder that holds some of
+        them is forced to disk once. Their bytes are the business of who wrote them.
+        """
+
 
 def open_store(root: str, storage_options: Mapping[str, str] | None) -> Store:
     """The store for a normalised root."""
@@ -250,6 +255,15 @@ class _LocalStore:
                 (self.root / path).unlink(missing_ok=True)
             except OSError as error:
                 raise denied(path, error) from error
+
+    def keep_names(self, paths: Iterable[str]) -> None:
+        for folder in sorted({path.rpartition("/")[0] for path in paths}):
+            try:
+                sync_folder(self.root / folder)
+            except FileNotFoundError:
+                continue  # who looks for the file says that it is gone
+            except OSError as error:
+                raise denied(folder, error) from error
 
 
 def make_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from raypipe.core.faults import fault_point
 from raypipe.core.uris import is_local
 from raypipe.lake.log.stats import delta_stats
 from raypipe.lake.log.written import WrittenFile
-from raypipe.lake.storage.store import make_folder, open_store, sync_folder
+from raypipe.lake.storage.store import make_folder, open_store
 from raypipe.lake.write.partitions import partition_folder, partition_text
 
 if TYPE_CHECKING:
@@ -197,8 +197,7 @@ def _write_local(target: Path, frame: pl.DataFrame) -> tuple[int, pq.FileMetaDat
             os.fsync(file.fileno())
             size = os.fstat(file.fileno()).st_size
         footer = pq.read_metadata(temporary)
-        temporary.replace(target)
-        sync_folder(target.parent)
+        temporary.replace(target)  # the commit forces the folder to disk, once for all its files
     except (OSError, pl.exceptions.PolarsError) as error:  # polars says of a full disk what it is
         raise LakeAccessError(
             f"a file of the table cannot be written ({_reason(error)})", str(target)

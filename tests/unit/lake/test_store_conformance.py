@@ -34,6 +34,7 @@ class TestStore:
         assert store.newer("m", "") == store.folders() == []
         assert not store.exists("m")
         store.delete([])
+        store.keep_names(["m/1", "2"])
         store.delete(["m/1"])
 
     def test_put_replaces_and_get_returns_all(self, store: Store) -> None:
