@@ -13,14 +13,15 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Sized
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raypipe.core.errors import EngineError
 from raypipe.engine.place import Choice, Place, RunOn, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
 __all__ = ["Choice", "Place", "RunOn", "choose_place", "run_parts"]
@@ -103,26 +104,47 @@ def run_parts(
         EngineError: Ray could not be reached, or a worker died again and again.
     """
     place = choose_place(run_on, len(parts), bytes_hint).place
+    results: dict[int, Result] = {}
     if not parts:
         return []
-    return _on_ray(fn, parts) if place == "ray" else _here(fn, parts, threads)
+    if place == "ray":
+        on_ray(fn, parts, results.__setitem__)
+    else:
+        here(fn, parts, results.__setitem__, threads)
+    return [results[index] for index in range(len(parts))]
 
 
-def _here(fn: Callable[[Part], Result], parts: Sequence[Part], threads: int | None) -> list[Result]:
+def here(
+    fn: Callable[[Part], Result],
+    parts: Iterable[Part],
+    take: Callable[[int, Result], None],
+    threads: int | None = None,
+) -> None:
+    """Applies ``fn`` to every part in threads of this process.
+
+    Args:
+        fn: as for ``run_parts``.
+        parts: the next is asked for, by one thread at a time, when a thread is free.
+        take: called in the threads, as results come, with the part's place and its result.
+        threads: as for ``run_parts``.
+    """
     from raypipe.engine.cluster import cores
 
-    count = min(threads or cores(), len(parts))
+    count = threads or cores()
+    if isinstance(parts, Sized):
+        count = min(count, len(parts))
     if count < 2:
-        return [fn(part) for part in parts]
-    results: list[Any] = [None] * len(parts)
-    numbers = iter(range(len(parts)))
+        for index, part in enumerate(parts):
+            take(index, fn(part))
+        return
+    numbers = _Shared(enumerate(parts))
 
     def work() -> None:
         # Each takes the next part, so that when one fails all before it were started: the error
         # raised is that of the first part that has one, as if they had run one by one.
-        for index in numbers:
+        for index, part in numbers:
             try:
-                results[index] = fn(parts[index])
+                take(index, fn(part))
             except BaseException as error:
                 failed[index] = error
                 raise
@@ -133,14 +155,49 @@ def _here(fn: Callable[[Part], Result], parts: Sequence[Part], threads: int | No
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:  # on Ctrl-C too: nobody takes another part, and those at work come to their end
-        list(numbers)
+        numbers.stop()
         pool.shutdown(wait=True)
     if failed:
         raise failed[min(failed)]
-    return results
+    for future in futures:
+        future.result()  # what gives the parts may have failed, too
 
 
-def _on_ray(fn: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+class _Shared(Generic[Part]):
+    """One iterator for several threads, until it is stopped."""
+
+    def __init__(self, source: Iterator[Part]) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def __iter__(self) -> _Shared[Part]:
+        return self
+
+    def __next__(self) -> Part:
+        with self._lock:
+            if self._stopped:
+                raise StopIteration
+            return next(self._source)
+
+    def stop(self) -> None:
+        """Nobody gets another one."""
+        self._stopped = True
+
+
+def on_ray(
+    fn: Callable[[Part], Result], parts: Sequence[Part], take: Callable[[int, Result], None]
+) -> None:
+    """Applies ``fn`` to every part on the cluster.
+
+    Args:
+        fn: as for ``run_parts``.
+        parts: as for ``run_parts``.
+        take: called here, as results come, with the part's place and its result.
+
+    Raises:
+        EngineError: as ``run_parts``.
+    """
     import ray
     from ray import cloudpickle
     from ray.exceptions import RayError
@@ -153,21 +210,19 @@ def _on_ray(fn: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
         data = cloudpickle.dumps(part)
         packed.append(data if len(data) < _LARGE else ray.put(data))
     work = _Work(ray.put(cloudpickle.dumps(fn)), ray.put(packed))
-    results: dict[int, Any] = {}
     try:
         with contextlib.closing(_executed(work, len(parts))) as batches:
             for row in (row for batch in batches for row in batch.to_pylist()):
                 done, value = cloudpickle.loads(row["result"])
                 if not done:
                     raise value
-                results[int(row["id"])] = value
+                take(int(row["id"]), value)
     except RayError as error:
         raise EngineError(
             "a part of the job could not be run on the cluster",
             f"{type(error).__name__}: {error}",
             "Look for workers killed for memory in the logs of Ray.",
         ) from error
-    return [results[index] for index in range(len(parts))]
 
 
 class _Work:

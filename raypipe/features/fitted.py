@@ -38,6 +38,7 @@ from raypipe.features.transforms.hashing import row_hash
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from raypipe.engine.place import RunOn
     from raypipe.features.transforms import Fitted, Transform
     from raypipe.features.transforms.base import PlacedFitted
 
@@ -382,7 +383,7 @@ class FittedRecipe:
 
 
 def fit_transforms(
-    transforms: tuple[Transform, ...], data: Data, label: str | None
+    transforms: tuple[Transform, ...], data: Data, label: str | None, run_on: RunOn = "auto"
 ) -> FittedRecipe:
     """Learns what transforms need from rows; see ``Recipe.fit``.
 
@@ -397,7 +398,7 @@ def fit_transforms(
         if refused.field in schema and refused.field not in types:
             raw_type(refused.field, schema[refused.field])  # says what its type is
         raise
-    made = FittedRecipe(transforms, plan, learn(data, plan))
+    made = FittedRecipe(transforms, plan, learn(data, plan, run_on))
     # What polars cannot compute of these types is an error now, not at the first row to serve.
     made.transform(pl.DataFrame(schema={name: RAW_TYPES[plan.types[name]] for name in plan.inputs}))
     return made

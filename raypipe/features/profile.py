@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -15,13 +15,59 @@ from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
 from raypipe.features.stored import load
 from raypipe.features.transforms.base import check_keys, is_number, tampered
-from raypipe.features.transforms.categories import coded, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+VERSION = 2
 BINS = 32
 TOP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TargetByCode:
+    """The label over the rows of the fit, by bin or category and last of rows without a value.
+
+    Args:
+        rows: rows with a label.
+        means: their mean label; None where there is no such row.
+    """
+
+    rows: tuple[int, ...]
+    means: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[int], sums: Iterable[float]) -> Self:
+        """From rows and sums of labels."""
+        whole = tuple(map(int, rows))
+        means = (float(s) / n if n else None for n, s in zip(whole, sums, strict=True))
+        return cls(whole, tuple(means))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"rows": list(self.rows), "means": list(self.means)}
+
+    @classmethod
+    def from_json(cls, data: Any, codes: int, name: str) -> Self:
+        """The other way of ``to_json``, for so many bins or categories of a column.
+
+        Raises:
+            RecipeError: it is not what this library wrote.
+        """
+        check_keys(data, {"rows", "means"}, "profile")
+        rows, means = data["rows"], data["means"]
+        if not isinstance(rows, list) or not isinstance(means, list):
+            raise tampered("profile", "rows and means of the label are not lists", name)
+        if not len(rows) == len(means) == codes + 1:
+            raise tampered("profile", "the label does not fit the counts", name)
+        if not all(type(n) is int and n >= 0 for n in rows):
+            raise tampered("profile", "rows of the label are not counts", name)
+        for n, mean in zip(rows, means, strict=True):
+            if (mean is None) != (n == 0) or not (
+                mean is None or (is_number(mean) and math.isfinite(mean))
+            ):
+                raise tampered("profile", "a mean of the label is not a number", name)
+        return cls(tuple(rows), tuple(None if mean is None else float(mean) for mean in means))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +83,10 @@ class ColumnProfile:
             "true".
         counts: rows of the fit by bin (one more than edges), or by category and last all others.
         nulls: rows of the fit with null or NaN.
+        error: how far a count can be off, as a share of the rows of the fit; 0.0 where all
+            distinct values were few enough to be counted one by one.
+        target: what the label was by bin or category; None without a label and in profiles of
+            version 1.
     """
 
     name: str
@@ -45,6 +95,8 @@ class ColumnProfile:
     categories: tuple[str, ...] = ()
     counts: tuple[int, ...]
     nulls: int
+    error: float = 0.0
+    target: TargetByCode | None = None
 
     def codes(self, series: pl.Series) -> npt.NDArray[np.int64]:
         """The bin or category of each value; null and NaN get ``len(counts)``.
@@ -82,9 +134,9 @@ class ColumnProfile:
             f"the profile of {self.name!r} is {self.kind}", str(series.dtype), None, self.name
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """The profile as JSON."""
-        return {
+    def to_json(self, version: int = VERSION) -> dict[str, Any]:
+        """The profile as JSON of a version."""
+        plain = {
             "name": self.name,
             "kind": self.kind,
             "edges": list(self.edges),
@@ -92,15 +144,20 @@ class ColumnProfile:
             "counts": list(self.counts),
             "nulls": self.nulls,
         }
+        if version == 1:
+            return plain
+        told = None if self.target is None else self.target.to_json()
+        return {**plain, "error": self.error, "target": told}
 
     @classmethod
-    def from_json(cls, data: Any) -> Self:
+    def from_json(cls, data: Any, version: int = VERSION) -> Self:
         """The other way of ``to_json``.
 
         Raises:
             RecipeError: it is not a profile that this library wrote.
         """
-        check_keys(data, {"name", "kind", "edges", "categories", "counts", "nulls"}, "profile")
+        keys = {"name", "kind", "edges", "categories", "counts", "nulls"}
+        check_keys(data, keys if version == 1 else {*keys, "error", "target"}, "profile")
         name, kind = data["name"], data["kind"]
         edges, categories, counts = data["edges"], data["categories"], data["counts"]
         if not isinstance(name, str) or kind not in ("numeric", "categorical"):
@@ -116,6 +173,9 @@ class ColumnProfile:
         whole = all(isinstance(n, int) and n >= 0 for n in [*counts, data["nulls"]])
         if not whole or len(counts) != 1 + len(edges if kind == "numeric" else categories):
             raise tampered("profile", "the counts do not fit", name)
+        error, target = data.get("error", 0.0), data.get("target")
+        if not is_number(error) or not 0 <= error <= 1:
+            raise tampered("profile", "the error is not a share", name)
         return cls(
             name=name,
             kind=kind,
@@ -123,14 +183,22 @@ class ColumnProfile:
             categories=tuple(categories),
             counts=tuple(counts),
             nulls=data["nulls"],
+            error=float(error),
+            target=None if target is None else TargetByCode.from_json(target, len(counts), name),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The profile of every raw input of a recipe that is a number, a string or a boolean."""
+    """The profile of every raw input of a recipe that is a number, a string or a boolean.
+
+    Args:
+        columns: by name.
+        version: of the JSON that it is written as: 2, and 1 for one that was read as such.
+    """
 
     columns: dict[str, ColumnProfile]
+    version: int = VERSION
 
     def to_json(self) -> str:
         """Canonical JSON text."""
@@ -138,7 +206,8 @@ class Profile:
 
     def to_data(self) -> dict[str, Any]:
         """What ``to_json`` writes, as plain values."""
-        return {"version": 1, "columns": [column.to_json() for column in self.columns.values()]}
+        columns = [column.to_json(self.version) for column in self.columns.values()]
+        return {"version": self.version, "columns": columns}
 
     @classmethod
     def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
@@ -149,100 +218,10 @@ class Profile:
         """
         found = load(data, "profile")
         check_keys(found, {"version", "columns"}, "profile")
-        if found["version"] != 1 or not isinstance(found["columns"], list):
+        version = found["version"]
+        if type(version) is not int or not 1 <= version <= VERSION:
             raise tampered("profile", "its version is unknown", "version")
-        columns = [ColumnProfile.from_json(column) for column in found["columns"]]
-        return cls({column.name: column for column in columns})
-
-
-@dataclass(slots=True)
-class ProfileState:
-    """What one pass gathers for the profile: distinct values with counts, merged in any order."""
-
-    types: Mapping[str, str]
-    rows: int = 0
-    values: dict[str, list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]] = field(
-        default_factory=dict
-    )
-    categories: dict[str, dict[str, int]] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
-    nulls: dict[str, int] = field(default_factory=dict)
-
-    def update(self, frame: pl.DataFrame) -> None:
-        """Takes the rows of a part: raw columns in their raw types."""
-        self.rows += frame.height
-        for name, kind in self.types.items():
-            column = frame[name]
-            self.nulls[name] = self.nulls.get(name, 0) + column.null_count()
-            present = column.drop_nulls()
-            if kind in ("int64", "float64"):
-                values = present.cast(pl.Float64).to_numpy()
-                values = np.sort(values[~np.isnan(values)])
-                starts = np.flatnonzero(np.r_[len(values) > 0, values[1:] != values[:-1]])
-                counts = np.diff(starts, append=len(values))
-                self.values.setdefault(name, []).append((values[starts], counts))
-                present_rows = len(values)
-            else:
-                present_rows = len(present)
-            if kind in ("string", "bool"):
-                keys, codes = coded(present)
-                found = self.categories.setdefault(name, {})
-                for key, count in zip(keys, np.bincount(codes, minlength=len(keys)), strict=True):
-                    found[shown(key)] = found.get(shown(key), 0) + int(count)
-            self.missing[name] = self.missing.get(name, 0) + len(column) - present_rows
-
-    def merge(self, other: ProfileState) -> None:
-        """Takes the state of the part that follows."""
-        self.rows += other.rows
-        for name, chunks in other.values.items():
-            self.values.setdefault(name, []).extend(chunks)
-        for name, counts in other.categories.items():
-            mine = self.categories.setdefault(name, {})
-            for key, count in counts.items():
-                mine[key] = mine.get(key, 0) + count
-        for mine_of, theirs in ((self.missing, other.missing), (self.nulls, other.nulls)):
-            for name, count in theirs.items():
-                mine_of[name] = mine_of.get(name, 0) + count
-
-    def finish(self) -> Profile:
-        """The profile of all rows."""
-        columns: dict[str, ColumnProfile] = {}
-        for name, kind in self.types.items():
-            if kind in ("int64", "float64"):
-                columns[name] = self._numeric(name)
-            elif kind in ("string", "bool"):
-                columns[name] = self._categorical(name)
-        return Profile(columns)
-
-    def _numeric(self, name: str) -> ColumnProfile:
-        chunks = self.values.get(name, [])
-        values = np.concatenate([np.empty(0), *(chunk[0] for chunk in chunks)])
-        counts = np.concatenate([np.empty(0, np.int64), *(chunk[1] for chunk in chunks)])
-        order = np.argsort(values, kind="stable")
-        values, below = values[order], np.cumsum(counts[order])
-        total = int(below[-1]) if len(below) else 0
-        ranks = [total * part // BINS for part in range(1, BINS)] if total else []
-        marks = values[np.searchsorted(below, ranks, side="right")] if total else values
-        edges = np.unique(marks[np.isfinite(marks)])
-        ends = np.searchsorted(values, edges, side="left")
-        upto = np.concatenate([[0], below])[ends] if total else np.zeros(len(edges), np.int64)
-        bins = np.diff(np.concatenate([[0], upto, [total]])).astype(int)
-        return ColumnProfile(
-            name=name,
-            kind="numeric",
-            edges=tuple(map(float, edges)),
-            counts=tuple(map(int, bins)),
-            nulls=self.missing.get(name, 0),
-        )
-
-    def _categorical(self, name: str) -> ColumnProfile:
-        counted = self.categories.get(name, {})
-        ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        other = sum(count for _, count in ranked[TOP:])
-        return ColumnProfile(
-            name=name,
-            kind="categorical",
-            categories=tuple(key for key, _ in ranked[:TOP]),
-            counts=(*(count for _, count in ranked[:TOP]), other),
-            nulls=self.missing.get(name, 0),
-        )
+        if not isinstance(found["columns"], list):
+            raise tampered("profile", "its columns are not a list", "columns")
+        columns = [ColumnProfile.from_json(column, version) for column in found["columns"]]
+        return cls({column.name: column for column in columns}, version)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from raypipe.core.errors import RecipeError
+from raypipe.features.keys import floats_of, in_order, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,17 +102,18 @@ class QuantileSketch:
         """
         if not len(values):
             return
-        ordered = np.sort(np.asarray(values, np.float64))
-        if np.isnan(ordered[-1]):
+        given = np.asarray(values, np.float64)
+        if np.isnan(given).any():
             raise RecipeError("a quantile sketch takes no NaN", "NaN", "Leave it out.", "values")
-        new = np.empty(len(ordered), np.bool_)
-        new[0] = True
-        np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-        starts = np.flatnonzero(new)
+        ordered = in_order(keys_of(given))  # in which both zeros are one
+        starts = np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
+        ends = np.append(starts[1:], len(ordered))
+        if len(starts) > self.exact:  # as `_thin` would, of exact ranks
+            chosen = np.searchsorted(starts, self._marks(len(ordered)), side="right") - 1
+            keep = np.unique(np.concatenate(([0], chosen, [len(starts) - 1])))
+            starts, ends = starts[keep], ends[keep]
         part = type(self)(self.exact)
-        high = np.append(starts[1:], len(ordered))
-        part._set(ordered[starts] + 0.0, starts, high - starts, high)  # + 0.0: -0.0 becomes 0.0
-        part._thin()
+        part._set(floats_of(ordered[starts]), starts, ends - starts, ends)
         self.merge(part)
 
     def merge(self, other: QuantileSketch) -> None:
@@ -140,12 +142,14 @@ class QuantileSketch:
     def _thin(self) -> None:
         if len(self._values) <= self.exact:
             return
-        steps = self.exact // 2
-        # Between ranks n / steps apart an answer is off by half of that more than before.
-        ranks = np.arange(steps, dtype=np.float64) * (self.count / steps)
-        chosen = self._nearest(ranks.astype(np.int64))
+        chosen = self._nearest(self._marks(self.count))
         keep = np.unique(np.concatenate(([0], chosen, [len(self._values) - 1])))
         self._set(self._values[keep], self._low[keep], self._own[keep], self._high[keep])
+
+    def _marks(self, count: int) -> Counts:
+        """The ranks to keep of so many values: between two, an answer is off by half their gap."""
+        steps = self.exact // 2
+        return (np.arange(steps, dtype=np.float64) * (count / steps)).astype(np.int64)
 
     def _nearest(self, ranks: Counts) -> npt.NDArray[np.intp]:
         """The place of the value that is the least off for each rank."""

@@ -19,6 +19,7 @@ from raypipe.features.transforms import Transform
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from raypipe.engine.place import RunOn
     from raypipe.features.fit import Data
     from raypipe.features.fitted import FittedRecipe
 
@@ -56,22 +57,30 @@ class Recipe:
                 )
         self.transforms: tuple[Transform, ...] = tuple(flat)
 
-    def fit(self, data: Data, label: str | None = None) -> FittedRecipe:
+    def fit(self, data: Data, label: str | None = None, *, run_on: RunOn = "auto") -> FittedRecipe:
         """Learns what the transforms need from rows, in as few passes as they allow.
 
+        It holds some pieces of the rows at a time and states of bounded size. Means, variances
+        and counts are exact; quantiles are so up to 16,384 distinct values, and within 0.1 % of the
+        rows beyond. Here or on Ray, it gives the same bits.
+
         Args:
-            data: a polars frame, or a scan, whose parts are read one at a time in order.
+            data: a polars frame, or a scan, whose parts are read in pieces.
             label: the column to be predicted, raw or derived: a number or a boolean. Its rows
                 that are null or NaN are left out of what is learned from the label.
+            run_on: ``"local"`` in threads of this process, ``"ray"`` on the cluster, ``"auto"`` by
+                the bytes to read and the cluster there is; the log says what it chose and why.
 
         Returns:
             The fitted recipe; the same rows in the same parts give the same bits.
 
         Raises:
+            ConfigError: ``run_on`` is none of the three.
+            EngineError: Ray could not be reached, or a worker died again and again.
             RecipeError: a column is unknown or of a wrong type, a feature is not a number, or the
                 label is missing, is a feature, is null everywhere or the same everywhere.
         """
-        return fit_transforms(self.transforms, data, label)
+        return fit_transforms(self.transforms, data, label, run_on)
 
     def as_transformer(self) -> RecipeTransformer:
         """The recipe for a scikit-learn ``Pipeline``: ``fit`` changes it and gives it back.

@@ -11,13 +11,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.expressions.code import Code, Writer
 from raypipe.expressions.row_base import FLOAT, Value, inline, settled
+
+if TYPE_CHECKING:
+    from raypipe.features.transforms.shared import RowsView
 
 Json = Any
 Schema = Mapping[str, pl.DataType]
@@ -86,22 +89,27 @@ class PlacedState(State, Protocol):
         """What training needs beside the fitted state, as JSON."""
 
 
-def feed(
-    state: State, frame: pl.DataFrame, target: pl.Series | None, part: int, first_row: int
-) -> None:
-    """Gives a state the rows of a part, with their place if it wants it.
+@runtime_checkable
+class SharedState(State, Protocol):
+    """A state that takes what is made of a column once for all states."""
+
+    def take(self, view: RowsView) -> None:
+        """As ``update``."""
+
+
+def feed(state: State, view: RowsView) -> None:
+    """Gives a state the rows of a part, in the form that it takes.
 
     Args:
         state: what takes them.
-        frame: the read columns by name.
-        target: the label as Float64, or None.
-        part: the index of the part in the data.
-        first_row: the position of the frame's first row in the part, before any filter.
+        view: the read columns by name, with the label and the rows' place.
     """
-    if isinstance(state, PlacedState):
-        state.update_at(frame, target, part, first_row)
+    if isinstance(state, SharedState):
+        state.take(view)
+    elif isinstance(state, PlacedState):
+        state.update_at(view.frame, view.rows.target, view.rows.part, view.rows.first_row)
     else:
-        state.update(frame, target)
+        state.update(view.frame, view.rows.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,8 @@ class Transform(ABC):
     needs_label: ClassVar[bool] = False
     # Whether it is there to give a missing value a meaning, so that nulls are to be expected.
     mends_null: ClassVar[bool] = False
+    # Whether applying it can refuse a value, so that the fit applies it to all rows.
+    refuses: ClassVar[bool] = False
     # Whether the columns that it reads cease to be features.
     drops: ClassVar[bool] = False
 

@@ -50,6 +50,7 @@ class Cast(Transform):
     to: str
     strict: bool
     kind: ClassVar[str] = "cast"
+    refuses: ClassVar[bool] = True
     gives: ClassVar[str] = "loose"
 
     @property

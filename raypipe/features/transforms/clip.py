@@ -25,11 +25,11 @@ from raypipe.features.transforms.numbers import (
     OfNumber,
     as_floats,
     check_finite,
-    finite,
     float_code,
     nothing,
     state_numbers,
 )
+from raypipe.features.transforms.shared import RowsView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,10 @@ class _Quantiles:
     sketch: QuantileSketch = field(default_factory=QuantileSketch)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        self.sketch.update(finite(frame, self.column))
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        self.sketch.merge(view.sketch(self.column))
 
     def merge(self, other: _Quantiles) -> None:
         self.sketch.merge(other.sketch)

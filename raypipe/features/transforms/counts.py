@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from raypipe.features.transforms.shared import RowsView
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,6 +31,10 @@ class Tally:
     def add(self, frame: pl.DataFrame) -> None:
         """Sums all other columns of a frame, Int64, by the key; rows of a null key are left out."""
         self._take([frame.drop_nulls(self.by).group_by(self.by).sum()])
+
+    def add_sums(self, frame: pl.DataFrame) -> None:
+        """Takes sums, Int64, of keys that each stand once."""
+        self._take([frame])
 
     def merge(self, other: Tally) -> None:
         """Takes the sums of another."""
@@ -61,10 +67,16 @@ class Counts:
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
         """Takes a part."""
-        column = frame[self.column]
-        self.rows += column.len()
-        self.nulls += column.null_count()
-        self.tally.add(pl.DataFrame([column.alias(KEY)]).with_columns(n=pl.lit(1, pl.Int64)))
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        """Takes a part."""
+        coded = view.coded(self.column)
+        height = view.rows.frame.height
+        self.rows += height
+        self.nulls += height - len(coded.codes)
+        table = pl.DataFrame([coded.keys.alias(KEY), pl.Series("n", coded.counts)])
+        self.tally.add_sums(table.filter(pl.col("n") > 0))
 
     def merge(self, other: Counts) -> None:
         """Takes the counts of another part."""

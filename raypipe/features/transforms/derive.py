@@ -43,6 +43,7 @@ class Derive(Transform):
     name: str
     text: str  # canonical JSON of the expression: hashable, and one text for one expression
     kind: ClassVar[str] = "derive"
+    refuses: ClassVar[bool] = True
     gives: ClassVar[str] = "loose"
 
     @property

@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 _BASE = 32
 _LOW = np.int64(2**_BASE - 1)
+_AT_ONCE = 2**20  # of so many values, halves and digits add up exactly as floats
 _HALF = np.int64(2**27 - 1)
 
 
@@ -28,6 +29,42 @@ def digits(values: Floats) -> dict[int, Ints]:
     """Finite values as digits: ``value = sum(digits[j] * 2.0 ** (32 * j))``."""
     size, low, high, sign = _halves(values)
     return _placed([(low, size, sign), (high, size + 27, sign)], len(values))
+
+
+def digits_by(values: Floats, code: npt.NDArray[np.int64], size: int) -> dict[int, Ints]:
+    """The sums of finite values by code, 0 to ``size - 1``, as digits."""
+    total: dict[int, Ints] = {}
+    for start in range(0, len(values), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        for place, column in _summed(values[some], code[some], size).items():
+            total[place] = total[place] + column if place in total else column
+    return total or {0: np.zeros(size, np.int64)}
+
+
+def _summed(values: Floats, code: npt.NDArray[np.int64], size: int) -> dict[int, Ints]:
+    fraction, exponent = np.frexp(values)
+    least = int(exponent.min())
+    widths = int(exponent.max()) - least + 1
+    if widths * size > 4 * len(values) + 100_000:
+        found = digits(values)
+        return {place: _by_code(code, column, size) for place, column in found.items()}
+    mantissa = np.ldexp(fraction, 53).astype(np.int64)
+    cell = (exponent - least) * np.int64(size) + code
+    made: dict[int, Ints] = {}
+    # Halves, so that their sums as floats are exact; then again, so that they can be shifted.
+    for half, more in ((mantissa & _HALF, 0), (mantissa >> np.int64(27), 27)):
+        sums = _by_code(cell, half, widths * size).reshape(widths, size)
+        for width in range(widths):
+            for piece, shift in ((sums[width] & _HALF, 0), (sums[width] >> np.int64(27), 27)):
+                place, over = divmod(least - 53 + width + more + shift, _BASE)
+                shifted = piece << np.int64(over)
+                for part, at in ((shifted & _LOW, place), (shifted >> np.int64(_BASE), place + 1)):
+                    made[at] = made[at] + part if at in made else part
+    return made
+
+
+def _by_code(code: npt.NDArray[np.int64], parts: Ints, size: int) -> Ints:
+    return np.bincount(code, parts, minlength=size).astype(np.int64)
 
 
 def squares(values: Floats) -> dict[int, Ints]:

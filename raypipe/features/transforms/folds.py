@@ -23,8 +23,8 @@ from raypipe.features.transforms.base import (
 )
 from raypipe.features.transforms.categories import check_keys_fit, check_whole
 from raypipe.features.transforms.counts import KEY, Tally
-from raypipe.features.transforms.exact import digits, rounded
-from raypipe.features.transforms.hashing import row_hash
+from raypipe.features.transforms.exact import digits_by, rounded
+from raypipe.features.transforms.shared import RowsView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _KIND = "target_encode"
 _COUNT = "n"
 _FOLD = "fold"
+_INTS = {_FOLD: pl.Int64, _COUNT: pl.Int64}
 _Floats = npt.NDArray[np.float64]
 
 
@@ -63,21 +64,39 @@ class FoldSums:
         self, frame: pl.DataFrame, target: pl.Series | None, part: int, first_row: int
     ) -> None:
         """Takes rows that begin at a position of a part."""
-        assert target is not None
-        self.parts[part] = max(self.parts.get(part, 0), first_row + frame.height)
-        fold = np.zeros(frame.height, np.int64)
+        self.take(RowsView.of(frame, target, part, first_row))
+
+    def take(self, view: RowsView) -> None:
+        """Takes rows that know their place."""
+        rows, coded = view.rows, view.coded(self.column)
+        labels = rows.labels
+        assert labels is not None
+        height, size, folds = rows.frame.height, len(coded.keys), max(1, self.folds)
+        self.parts[rows.part] = max(self.parts.get(rows.part, 0), rows.first_row + height)
+        cell = np.full(height, size) if coded.rows is not None else coded.codes
+        if coded.rows is not None:
+            cell[coded.rows] = coded.codes
         if self.folds:
-            fold = (row_hash(part, first_row, frame.height) % np.uint64(self.folds)).astype("i8")
+            cell = cell * folds + rows.folds(folds)
         # An infinite label is refused at the end of the pass.
-        known = pl.DataFrame({KEY: frame[self.column], _FOLD: fold, "label": target}).filter(
-            pl.col("label").is_finite()
-        )
-        sums = {_digit(j): column for j, column in digits(known["label"].to_numpy()).items()}
-        rows = known.select(KEY, _FOLD, pl.lit(1, pl.Int64).alias(_COUNT)).with_columns(
-            pl.Series(name, column) for name, column in sums.items()
-        )
-        self.all.add(rows.drop(KEY))
-        self.by_key.add(rows)
+        known = np.isfinite(labels.values)
+        if labels.known is not None:
+            known &= labels.known
+        values = labels.values
+        if not known.all():
+            cell, values = cell[known], values[known]
+        there, code = _dense(cell, (size + 1) * folds)
+        counts = np.bincount(code, minlength=len(there))
+        sums = {0: np.bincount(code, values, minlength=len(there)).astype(np.int64)}
+        if not labels.whole:
+            sums = digits_by(values, code, len(there))
+        columns = {_COUNT: counts, **{_digit(j): column for j, column in sums.items()}}
+        table = pl.DataFrame({_FOLD: there % folds, **columns}, schema_overrides=_INTS)
+        keyed, keys = pl.Series(there // folds), pl.concat([coded.keys, coded.keys.clear(1)])
+        table = table.with_columns(keys.gather(keyed).alias(KEY))
+        table = table.filter(pl.col(_COUNT) > 0)
+        self.all.add(table.drop(KEY))
+        self.by_key.add_sums(table.drop_nulls(KEY))
 
     def merge(self, other: FoldSums) -> None:
         """Takes the sums of other rows."""
@@ -123,6 +142,13 @@ class FoldSums:
             fold = table[_FOLD].to_numpy()
             counts[fold, code], sums[fold, code] = _summed(table)
         return counts.astype(np.int64).tolist(), [list(map(_short, row)) for row in sums.tolist()]
+
+
+def _dense(cell: npt.NDArray[np.int64], size: int) -> tuple[Any, Any]:
+    """The cells and the place of each row's among them: all cells, unless they are too many."""
+    if size <= 8 * len(cell) + 100_000:
+        return np.arange(size), cell
+    return np.unique(cell, return_inverse=True)
 
 
 def _short(value: float) -> float | int:

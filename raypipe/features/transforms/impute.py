@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import numpy as np
 import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.expressions.row_base import FLOAT, TEXT, Value, is_null, settled
+from raypipe.features.quantiles import QuantileSketch
 from raypipe.features.sums import ExactSum
 from raypipe.features.transforms.base import (
     Fitted,
@@ -28,7 +28,8 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
-from raypipe.features.transforms.numbers import Floats, as_floats, finite, nothing
+from raypipe.features.transforms.numbers import as_floats, finite, nothing
+from raypipe.features.transforms.shared import RowsView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +46,9 @@ class Impute(Transform):
 
     Of a number or a boolean, null and NaN are replaced, and the column is given as floats. Mean,
     median and mode are of the finite values of the fit; infinities are left out of them and stay
-    as they are. Of a string, null is replaced, by its mode or a constant; an empty string is a
-    value like others. The mode is the most frequent value, of those as frequent the smallest; to
+    as they are. The median is exact up to 16,384 distinct values, and beyond has the rank error of
+    a quantile sketch. Of a string, null is replaced, by its mode or a constant; an empty string is
+    a value like others. The mode is the most frequent value, of those as frequent the smallest; to
     find it the fit keeps a count for each distinct value.
 
     With ``indicator``, ``<column>_missing`` is 1 where a value was replaced, else 0. Later
@@ -131,7 +133,10 @@ class _Mean:
     total: ExactSum = field(default_factory=ExactSum)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        self.total.update(finite(frame, self.column))
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        self.total.update(view.finite(self.column))
 
     def merge(self, other: _Mean) -> None:
         self.total.merge(other.total)
@@ -145,22 +150,24 @@ class _Mean:
 @dataclass(slots=True)
 class _Median:
     column: str
-    chunks: list[Floats] = field(default_factory=list)
+    sketch: QuantileSketch = field(default_factory=QuantileSketch)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        self.chunks.append(finite(frame, self.column))
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        self.sketch.merge(view.sketch(self.column))
 
     def merge(self, other: _Median) -> None:
-        self.chunks += other.chunks
+        self.sketch.merge(other.sketch)
 
     def finish(self) -> Json:
-        values = np.concatenate([*self.chunks, np.empty(0)])
-        if not len(values):
+        count = self.sketch.count
+        if not count:
             raise nothing(Impute.kind, self.column, _OTHERWISE)
-        low, high = (len(values) - 1) // 2, len(values) // 2
-        values.partition([low, high])
+        low, high = self.sketch.at([(count - 1) // 2, count // 2]).tolist()
         # Halves first: the sum of two large values would overflow.
-        return float(values[low]) if low == high else float(values[low] / 2 + values[high] / 2)
+        return low if low == high else low / 2 + high / 2
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from raypipe.features.transforms.base import (
     slot,
     tampered,
 )
+from raypipe.features.transforms.shared import RowsView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,9 +102,13 @@ class Range(ABC):
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
         """Takes a part."""
-        values = finite(frame, self.column)
-        self.low = min(self.low, float(values.min(initial=math.inf)))
-        self.high = max(self.high, float(values.max(initial=-math.inf)))
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        """Takes a part."""
+        values = view.finite(self.column)
+        self.low = min(self.low, float(values.min(initial=math.inf)) + 0.0)  # one zero
+        self.high = max(self.high, float(values.max(initial=-math.inf)) + 0.0)
 
     def merge(self, other: Range) -> None:
         """Takes the range of another part."""

@@ -27,12 +27,12 @@ from raypipe.features.transforms.numbers import (
     OfNumber,
     Range,
     as_floats,
-    finite,
     float_code,
     inverse,
     nothing,
     state_numbers,
 )
+from raypipe.features.transforms.shared import RowsView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,10 @@ class _Moments:
     squares: ExactSum = field(default_factory=ExactSum)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        values = finite(frame, self.column)
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        values = view.finite(self.column)
         self.values.update(values)
         self.squares.update_squares(values)
 
@@ -126,7 +129,10 @@ class _Quartiles:
     sketch: QuantileSketch = field(default_factory=QuantileSketch)
 
     def update(self, frame: pl.DataFrame, target: pl.Series | None) -> None:
-        self.sketch.update(finite(frame, self.column))
+        self.take(RowsView.of(frame, target))
+
+    def take(self, view: RowsView) -> None:
+        self.sketch.merge(view.sketch(self.column))
 
     def merge(self, other: _Quartiles) -> None:
         self.sketch.merge(other.sketch)

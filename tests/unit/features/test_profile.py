@@ -10,7 +10,8 @@ import pytest
 
 from raypipe.core.errors import RecipeError
 from raypipe.features import Profile, Recipe, transforms
-from raypipe.features.profile import BINS, TOP, ProfileState
+from raypipe.features.profile import BINS, TOP
+from raypipe.features.profile_state import ProfileState
 
 
 def _profile(kind: str, *parts: list[Any]) -> Profile:
