@@ -13,9 +13,10 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.scan import Scan, ScanPart
+from raypipe.engine.parts import here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Data = pl.DataFrame | pl.LazyFrame | Scan
 
@@ -130,3 +131,15 @@ def read_parts(data: Data, columns: Sequence[str]) -> Iterable[pl.DataFrame]:
     else:
         for part in data.parts():
             yield part.read(columns).select(columns)
+
+
+def each_part(
+    data: Data, columns: Sequence[str], fn: Callable[[pl.DataFrame], pl.DataFrame]
+) -> list[pl.DataFrame]:
+    """What a function gives for each part, in their order; some parts are at work at once."""
+    if not isinstance(data, Scan):
+        return [fn(rows) for rows in read_parts(data, columns)]
+    found: dict[int, pl.DataFrame] = {}
+    parts = data.parts()
+    here(lambda part: fn(part.read(columns).select(columns)), parts, found.__setitem__)
+    return [found[number] for number in range(len(parts))]

@@ -14,6 +14,7 @@ import polars as pl
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json, content_hash
 from raypipe.features.columns import RAW_TYPES, InputSpec, raw_type, types_of, unknown
+from raypipe.features.cuts import each_part
 from raypipe.features.fit import (
     Data,
     Learned,
@@ -126,7 +127,7 @@ class FittedRecipe:
         for name in self._plan.inputs:
             if name not in schema:
                 raise unknown(name, schema, "the recipe")
-        made = [self._features(part) for part in read_parts(data, self._plan.inputs)]
+        made = each_part(data, self._plan.inputs, self._features)
         if not made:
             return pl.DataFrame(schema=dict.fromkeys(self.feature_names, pl.Float32))
         return pl.concat(made) if len(made) > 1 else made[0]

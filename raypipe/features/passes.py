@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.engine.reduce import Tree
 from raypipe.features.columns import canonical
 from raypipe.features.profile_state import ProfileState
 from raypipe.features.transforms.base import Json, PlacedState, State, feed, slot
@@ -85,10 +86,12 @@ class Pass:
 
     def __call__(self, stretch: Stretch) -> PassState:
         """The state of the stretch's rows."""
-        state = self.empty()
-        for rows, first_row in stretch.frames(self.columns):
+        tree = Tree(merged)
+        for place, (rows, first_row) in enumerate(stretch.frames(self.columns)):
+            state = self.empty()
             self._take(state, rows, stretch.part, first_row)
-        return state
+            tree.take(place, state)
+        return tree.result() or self.empty()
 
     def empty(self) -> PassState:
         """The state of no row."""

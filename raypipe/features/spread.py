@@ -1,15 +1,16 @@
 """How numbers are spread, and the labels with them: exact for few values, else by cells.
 
 A cell is an interval of floats: those whose keys (``features.keys``) begin with the same bits. Each
-row counts in one cell. A part whose distinct values are few has a cell for each; another one has
-cells of 1/64 of a power of two, and where a cell holds many rows of the part, the sixteenths of
-it, and so on. Parts are merged by adding up equal cells: integers, so the order is of no matter,
-until there are more cells than are kept; then the finest go into the larger ones that hold them,
-as long as those stay light.
+row counts in one cell. A part whose distinct values are few has a cell for each. Another one has
+cells of 1/64 of a power of two (1/256 in a part of many rows), and where a cell holds many rows of
+the part, the sixteenths of it, and so on. Parts are merged by adding up equal cells: integers, so
+the order is of no matter, until there are more cells than are kept; then the finest go into the
+larger ones that hold them, as long as those stay light.
 
 Between two cells that do not overlap, the number of rows below is exact. Inside a cell it is not
-known, and cells that some other part has cut finer are the uncertainty of a cut there: below
-``1 / SHARE`` of the rows for each of the 17 sizes of cells, and in practice of one or none.
+known, and a cell that another part has cut finer is the uncertainty of a cut there: at most
+``1 / SHARE`` of the rows for each size of cells, and in practice of one or none. ``Cut.error``
+tells what it is.
 
 Source: Shrivastava, Buragohain, Agrawal, Suri, "Medians and beyond: new aggregation techniques for
 sensor networks" (SenSys 2004), with cells cut by counting in place of sorting.
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
 
-EXACT = 4_096
+EXACT = 8_192
 """Distinct values of a part that are counted one by one."""
 
 SHARE = 256
@@ -42,8 +43,11 @@ MOST = 32_768
 """Cells that are kept before they are put together."""
 
 _TOP, _STEP = 46, 4  # bits that the first cells leave open, and that a finer one fixes
+_MANY = 1 << 18  # of so many rows the first cells are quarters of the others', for little
 _COARSER = (*range(2, 63, _STEP),)
 _RANGE = 65_536  # whole numbers of no wider a range are counted by place
+_SCALES = (1.0, 10.0, 100.0, 1_000.0)  # and decimals, times one of these
+_WIDE = 2.0**40
 _SAMPLE, _OFTEN = 1_024, 32  # a value that a sample holds so often gets a cell of its own
 
 
@@ -274,22 +278,29 @@ def _part_cells(
 def _whole_cells(
     values: Floats, labels: Floats | None, known: npt.NDArray[np.bool_] | None
 ) -> Cells | None:
-    """The cells of whole numbers of a small range, counted without sorting; else None."""
+    """The cells of whole numbers, or of decimals of up to three places, of a small range: counted
+    without sorting; else None.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not max(-low, high) < _WIDE:
+        return None
     ahead = values[:64]
-    if not np.array_equal(np.floor(ahead), ahead):
+    scales = (scale for scale in _SCALES if np.array_equal(np.rint(ahead * scale) / scale, ahead))
+    scale = next(scales, None)
+    if scale is None or (high - low) * scale > min(_RANGE, 4 * len(values) + 64):
         return None
-    least, most = values.min(), values.max()
-    if not (max(-least, most) < 2.0**52 and most - least < min(_RANGE, 4 * len(values) + 64)):
+    whole = np.rint(values * scale)
+    if not np.array_equal(whole / scale, values):
         return None
-    code = (values - least).astype(np.int64)
-    if least % 1 or not np.array_equal(code + least, values):
-        return None
+    least = whole.min()
+    whole -= least
+    code = whole.astype(np.int64)
     counts = np.bincount(code)
     there = np.flatnonzero(counts)
     if len(there) > EXACT:
         return None
     rows = _Rows(code, labels, known)
-    return rows.cells(code, keys_of(there + least), 0, counts, there)
+    return rows.cells(code, keys_of((there + least) / scale), 0, counts, there)
 
 
 def _few_values(keys: Ints) -> Ints | None:
@@ -317,7 +328,7 @@ def _cut_cells(rows: _Rows) -> Cells:
         rows = rows.where(~here)
     if not len(rows.keys):
         return Cells.joined(found)
-    bits = _TOP
+    bits = _TOP if len(rows.keys) < _MANY else _TOP - 2
     code = rows.keys >> np.int64(bits)
     least = code.min()
     code -= least
