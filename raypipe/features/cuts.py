@@ -137,7 +137,7 @@ def each_part(
     data: Data, columns: Sequence[str], fn: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> list[pl.DataFrame]:
     """What a function gives for each part, in their order; some parts are at work at once."""
-    if not isinstance(data, Scan):
+    if isinstance(data, pl.DataFrame | pl.LazyFrame):
         return [fn(rows) for rows in read_parts(data, columns)]
     found: dict[int, pl.DataFrame] = {}
     parts = data.parts()
