@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from raypipe.registry import Gate, ModelVersion, Registry
     from raypipe.retraining import Retrain, reproduce
     from raypipe.serving import Service
-    from raypipe.training import EarlyStopping, Run, Runs, Schedule, Trainer, XGBoost
+    from raypipe.training import (
+        EarlyStopping,
+        LightGBM,
+        Run,
+        Runs,
+        Schedule,
+        Sklearn,
+        Trainer,
+        XGBoost,
+    )
 
 __version__ = "0.1.0"
 
@@ -39,6 +48,7 @@ __all__ = [
     "FittedRecipe",
     "Gate",
     "Lake",
+    "LightGBM",
     "ModelVersion",
     "Monitor",
     "RaypipeError",
@@ -49,6 +59,7 @@ __all__ = [
     "Runs",
     "Schedule",
     "Service",
+    "Sklearn",
     "Snapshot",
     "Table",
     "Trainer",
@@ -82,6 +93,7 @@ _HOMES = {
     "Gate": "raypipe.registry",
     "Lake": "raypipe.lake",
     "ModelVersion": "raypipe.registry",
+    "LightGBM": "raypipe.training",
     "Monitor": "raypipe.monitoring",
     "RaypipeError": "raypipe.core.errors",
     "Recipe": "raypipe.features",
@@ -91,6 +103,7 @@ _HOMES = {
     "Runs": "raypipe.training",
     "Schedule": "raypipe.training",
     "Service": "raypipe.serving",
+    "Sklearn": "raypipe.training",
     "Snapshot": "raypipe.lake",
     "Table": "raypipe.lake",
     "Trainer": "raypipe.training",

@@ -1,6 +1,6 @@
 """A model with all that it needs to be used, checked and rebuilt: five files, no pickle.
 
-``model.ubj`` (XGBoost), ``recipe.json`` (the fitted recipe), ``signature.json`` (inputs and
+``model.ubj`` (XGBoost; other learners' models have other names), ``recipe.json`` (the fitted recipe), ``signature.json`` (inputs and
 outputs), ``profile.json`` (the training data's reference profile) and ``manifest.json`` (what it
 was made of, with the hashes of the other four).
 """
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from raypipe.core.errors import IntegrityError
+from raypipe.core.errors import ConfigError, IntegrityError
 from raypipe.core.identity import bytes_hash, canonical_json
 from raypipe.features import FittedRecipe
+from raypipe.models.forms import DEFAULT, FORMS, Scorer, scorer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,26 +27,34 @@ if TYPE_CHECKING:
     from raypipe.features.profile import Profile
 
 FORMAT = 1
-FILES = ("model.ubj", "recipe.json", "signature.json", "profile.json")
+FILES = ("recipe.json", "signature.json", "profile.json")
 MANIFEST = "manifest.json"
 
 
 class ModelBundle:
     """A trained model, its fitted recipe and its manifest.
 
-    Immutable. Two bundles with equal ``content_hash`` hold the same booster, byte for byte.
+    Immutable. Two bundles with equal ``content_hash`` hold the same model, byte for byte.
 
     Attributes:
-        model: the booster as UBJ bytes.
-        recipe: turns raw rows into the booster's features.
+        model: the model's bytes, in the form that ``file`` names.
+        recipe: turns raw rows into the model's features.
         manifest: what it was made of; plain JSON.
+        file: the model's file, such as ``model.ubj`` for XGBoost.
     """
 
-    def __init__(self, model: bytes, recipe: FittedRecipe, manifest: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        recipe: FittedRecipe,
+        manifest: Mapping[str, Any],
+        file: str = DEFAULT,
+    ) -> None:
         self.model = model
+        self.file = file
         self.recipe = recipe
         payload = {
-            "model.ubj": model,
+            file: model,
             "recipe.json": recipe.to_json().encode(),
             "signature.json": canonical_json(self.signature).encode(),
             "profile.json": recipe.profile.to_json().encode(),
@@ -56,7 +65,7 @@ class ModelBundle:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of ``model.ubj``."""
+        """SHA-256 of the model's bytes."""
         return bytes_hash(self.model)
 
     @property
@@ -76,12 +85,29 @@ class ModelBundle:
         }
 
     @cached_property
-    def booster(self) -> xgboost.Booster:
-        """The plain XGBoost booster."""
-        import xgboost
+    def scorer(self) -> Scorer:
+        """What scores rows.
 
-        booster = xgboost.Booster()
-        booster.load_model(bytearray(self.model))
+        Raises:
+            MissingPartError: the model's library is not installed.
+        """
+        return scorer(self.file, self.model)
+
+    @property
+    def native(self) -> Any:
+        """The plain model of its own library."""
+        return self.scorer.native
+
+    @property
+    def booster(self) -> xgboost.Booster:
+        """The plain XGBoost booster.
+
+        Raises:
+            ConfigError: the model is not one of XGBoost's.
+        """
+        if self.file != DEFAULT:
+            raise ConfigError("this model is not one of XGBoost's", self.file, "Use native.")
+        booster: xgboost.Booster = self.native
         return booster
 
     def predict(
@@ -106,7 +132,7 @@ class ModelBundle:
         if not len(matrix):
             return np.empty(0, dtype=np.float64)
         rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        return np.asarray(self.booster.inplace_predict(rows), dtype=np.float64)
+        return self.scorer.score(rows)
 
     def to_files(self) -> dict[str, bytes]:
         """The five files by name; equal bundles give equal bytes."""
@@ -135,7 +161,14 @@ class ModelBundle:
                 manifest.get("format"),
                 f"This release reads format {FORMAT}; use the release that wrote it.",
             )
-        files = {name: read(name) for name in FILES}
+        model = [name for name in hashes if name in FORMS]
+        if len(model) != 1:
+            raise IntegrityError(
+                "the manifest names no model that this release can read",
+                str(sorted(hashes)),
+                "Use the release that wrote it.",
+            )
+        files = {name: read(name) for name in (*model, *FILES)}
         for name, data in files.items():
             if bytes_hash(data) != hashes.get(name):
                 raise IntegrityError(
@@ -144,7 +177,7 @@ class ModelBundle:
                     "Restore it from a backup, or reproduce the version.",
                 )
         recipe = FittedRecipe.from_json(files["recipe.json"].decode())
-        bundle = cls(files["model.ubj"], recipe, manifest)
+        bundle = cls(files[model[0]], recipe, manifest, model[0])
         # the bytes as they were registered: this release may write a recipe in another way
         bundle.manifest, bundle._files = manifest, {**files, MANIFEST: text}
         return bundle

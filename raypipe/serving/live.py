@@ -43,7 +43,7 @@ class LiveVersion:
         self.number = number
         self.signature = Signature(bundle.signature["inputs"])
         self._bundle = bundle
-        bundle.booster.set_param({"nthread": 1})
+        bundle.scorer.one_thread()
         self.score([self.signature.example()])
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -1,5 +1,7 @@
 """Distributed training whose result a killed process does not change."""
 
+from raypipe.training.estimators import Sklearn
+from raypipe.training.light import LightGBM
 from raypipe.training.run import Run
 from raypipe.training.runs import Runs
 from raypipe.training.schedule import Schedule
@@ -7,4 +9,13 @@ from raypipe.training.stopping import EarlyStopping
 from raypipe.training.trainer import Trainer
 from raypipe.training.trees import XGBoost
 
-__all__ = ["EarlyStopping", "Run", "Runs", "Schedule", "Trainer", "XGBoost"]
+__all__ = [
+    "EarlyStopping",
+    "LightGBM",
+    "Run",
+    "Runs",
+    "Schedule",
+    "Sklearn",
+    "Trainer",
+    "XGBoost",
+]

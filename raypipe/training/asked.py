@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, MissingPartError
 
 if TYPE_CHECKING:
     from raypipe.engine.place import RunOn
@@ -94,9 +94,21 @@ class Asked:
         )
 
     @staticmethod
-    def packages() -> dict[str, str]:
-        """The versions that a model depends on."""
-        return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    def packages(more: Sequence[str] = ()) -> dict[str, str]:
+        """The versions that a model depends on; ``more`` are those of its learner.
+
+        Raises:
+            MissingPartError: one of the learner's is not installed.
+        """
+        found = {"python": platform.python_version()}
+        for name in (*_PACKAGES, *more):
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError as error:
+                raise MissingPartError(
+                    f"the package {name} is not installed", None, f"Run: pip install {name}", name
+                ) from error
+        return found
 
 
 def _check(name: str, value: object, low: int, *, optional: bool = False) -> None:

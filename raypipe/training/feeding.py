@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,17 @@ class Batch:
         }
         return {name: value for name, value in found.items() if value is not None}
 
+    def group_sizes(self) -> npt.NDArray[np.int64] | None:
+        """Rows of each group, in order; None where rows stand alone."""
+        if self.group is None:
+            return None
+        return np.unique(self.group, return_counts=True)[1].astype(np.int64)
+
+    def weight_of_rows(self) -> Floats | None:
+        """A weight for each row; that of a group is that of each of its rows."""
+        sizes = self.group_sizes()
+        return self.weight if self.weight is None or sizes is None else self.weight.repeat(sizes)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Feed:
@@ -78,6 +89,29 @@ class Feed:
         """The rows in their order, some at a time; each time it is called they are read anew."""
         made = self._frames()
         return _whole_groups(made) if self.roles.group else (batch for batch, _ in made)
+
+    def whole(self) -> Batch:
+        """All rows at once, for learners that take no parts; features are held once."""
+        features = np.empty((self.rows, len(self.recipe.feature_names)), dtype=np.float32)
+        rest: list[Batch] = []
+        at = 0
+        for batch in self.batches():
+            features[at : at + len(batch.label)] = batch.features
+            at += len(batch.label)
+            rest.append(replace(batch, features=features[:0]))
+
+        def joined(name: str) -> Any:
+            values = [getattr(one, name) for one in rest]
+            return None if not values or values[0] is None else np.concatenate(values)
+
+        label = joined("label")
+        return Batch(
+            features,
+            np.empty(0, dtype=np.float32) if label is None else label,
+            joined("weight"),
+            joined("margin"),
+            joined("group"),
+        )
 
     def _frames(self) -> Iterator[tuple[Batch, pl.Series | None]]:
         step = max(1024, _BATCH_VALUES // max(1, len(self.recipe.feature_names)))

@@ -156,10 +156,10 @@ class Fit:
             "metrics": {},
             **({"reproducible": False} if elastic else {}),
         }
-        bundle = ModelBundle(state.model, fitted, manifest)
+        bundle = ModelBundle(state.model, fitted, manifest, self.learner.form)
         if valid is not None:
             manifest["metrics"] = final_figures(bundle, valid, self.learner, self.roles, state)
-            bundle = ModelBundle(state.model, fitted, manifest)
+            bundle = ModelBundle(state.model, fitted, manifest, self.learner.form)
         return bundle
 
 

@@ -1,14 +1,18 @@
 """What a learner is: settings that build a session, which grows a model round by round.
 
-``XGBoost`` is the one there is. Another needs a frozen class of settings like it and a session,
-and nothing in the rest of the room changes: feeding gives any session its rows, and what is kept,
+There are ``XGBoost``, ``LightGBM`` and ``Sklearn``. Another needs a frozen class of settings like
+them, a session, a form of stored model, and a case in the conformance test. Nothing in the rest of
+the room changes: feeding gives any session its rows, and what is kept,
 resumed and stopped is a matter of rounds and of the bytes that ``save`` gives.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
+
+from raypipe.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from raypipe.training.feeding import Feed
     from raypipe.training.objectives import Task
     from raypipe.training.survey import Labels
+    from raypipe.training.takes import Takes
 
 Figures = dict[str, dict[str, float]]
 """The figures of one round: by set (``train``, ``valid``) and metric."""
@@ -70,6 +75,18 @@ class Learner(Protocol):
     """Settings of a learner; immutable, and equal ones learn the same."""
 
     @property
+    def form(self) -> str:
+        """The file that ``Session.save`` fills: one of ``raypipe.models.forms.FORMS``."""
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """Packages whose version the model depends on, beyond those of every run."""
+
+    @property
+    def takes(self) -> Takes:
+        """What it can be asked for."""
+
+    @property
     def rounds(self) -> int:
         """How many rounds to grow at most; 1 for what is fitted at once."""
 
@@ -86,6 +103,7 @@ class Learner(Protocol):
 
         Raises:
             ConfigError: it refuses them.
+            MissingPartError: the library is not installed.
         """
 
     def check_labels(self, labels: Labels) -> None:
@@ -115,6 +133,14 @@ def learner_from(data: Mapping[str, Any]) -> Learner:
     Raises:
         ConfigError: this release does not have it.
     """
-    from raypipe.training.trees import XGBoost
-
-    return XGBoost.from_dict(data)
+    kinds = {
+        "xgboost": ("raypipe.training.trees", "XGBoost"),
+        "lightgbm": ("raypipe.training.light", "LightGBM"),
+        "sklearn": ("raypipe.training.estimators", "Sklearn"),
+    }
+    name = data.get("name")
+    if name not in kinds:
+        raise ConfigError("unknown learner", name, f"This release has: {', '.join(kinds)}.")
+    module, kind = kinds[name]
+    made: Learner = getattr(import_module(module), kind).from_dict(data)
+    return made

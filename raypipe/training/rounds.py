@@ -99,6 +99,8 @@ def _worked(
     folder: str,
 ) -> State:
     session = _session(job, rank, world, folder)
+    if not job.learner.takes.resumes:
+        begin = State()
     if begin.model:
         session.load(begin.model)
     return _grow(job, session, begin, step, saver)
@@ -156,19 +158,21 @@ def _grow(job: Job, session: Session, begin: State, step: Step, saver: Saver | N
                 saver.offer(kept)
                 saved_at, saved_rounds = time.monotonic(), state.rounds
     except KeyboardInterrupt:
-        if saver is not None and state.rounds:
+        if saver is not None and state.rounds and job.learner.takes.resumes:
             saver.offer(replace(state, model=session.cut(state.rounds)))
         raise
     done = state.rounds >= job.learner.rounds or state.best.stopped
     keep = state.best.round + 1 if done and job.stopping is not None else state.rounds
     final = replace(state, done=done, model=session.cut(max(keep, 1)) if state.rounds else b"")
-    if saver is not None and final.rounds:
+    if saver is not None and final.rounds and (done or job.learner.takes.resumes):
         saver.offer(final)
     return final
 
 
 def _due(job: Job, saved_at: float, rounds: int) -> bool:
     every = job.checkpoint_every
+    if not job.learner.takes.resumes:
+        return False
     if isinstance(every, timedelta):
         return time.monotonic() - saved_at >= every.total_seconds()
     return rounds >= every

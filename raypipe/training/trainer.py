@@ -115,6 +115,7 @@ class Trainer:
                 "Give group= with a rank: objective, and only then.",
                 "group",
             )
+        self.learner.takes.check(self.asked, self.roles, early_stopping)
 
     def fit(
         self,
@@ -274,7 +275,7 @@ class Trainer:
             "train": train.identity(),
             "valid": valid.identity() if valid else None,
             "tags": dict(tags or {}),
-            "packages": Asked.packages(),
+            "packages": Asked.packages(self.learner.packages),
         }
         extra = {
             "roles": {name: value for name, value in roles.items() if value},

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.core.errors import ConfigError
 from raypipe.training import params as known
-from raypipe.training.objectives import Objective, Task, check_metric, nearest, objective_named
+from raypipe.training.fitness import check_labels, check_names
+from raypipe.training.objectives import Objective, Task, check_metric, objective_named
 from raypipe.training.schedule import Schedule
+from raypipe.training.takes import Takes
 
 if TYPE_CHECKING:
     from raypipe.training.feeding import Feed
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _DEFAULT = "binary:logistic"
 _DEVICES = ("cpu", "cuda")
-_MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +80,21 @@ class XGBoost:
             check_metric(metric, self.objective)
 
     @property
+    def form(self) -> str:
+        """The model's file."""
+        return "model.ubj"
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """None beyond those of every run."""
+        return ()
+
+    @property
+    def takes(self) -> Takes:
+        """Everything."""
+        return Takes()
+
+    @property
     def objective(self) -> Objective:
         """What is learned."""
         return objective_named(self.params.get("objective", _DEFAULT))
@@ -112,37 +127,7 @@ class XGBoost:
             RecipeError: one is out of range, is not a whole number where it must be, or a class
                 has no row.
         """
-        wanted, given = self.objective, self.params.get("num_class")
-        bad = None
-        if wanted.refuses(labels.low, labels.high, labels.whole):
-            bad = labels.odd if wanted.whole and not labels.whole else labels.low
-            if wanted.high is not None and labels.high > wanted.high and labels.whole:
-                bad = labels.high
-        if bad is not None or not (math.isfinite(labels.low) and math.isfinite(labels.high)):
-            raise RecipeError(
-                f"for {wanted.name} the label {labels.name!r} must be {wanted.labels}",
-                repr(bad if bad is not None else labels.high),
-                "Derive such a label, or choose another objective.",
-                labels.name,
-            )
-        if wanted.task != "multiclass":
-            return
-        classes = int(labels.high) + 1
-        if classes > (given or _MOST_CLASSES):
-            raise RecipeError(
-                f"the label {labels.name!r} has classes beyond those expected",
-                f"class {classes - 1} of {given or _MOST_CLASSES}",
-                "Number the classes from 0 without gaps.",
-                labels.name,
-            )
-        absent = [n for n in range(classes) if n not in labels.values] if given is None else []
-        if absent or classes < 2:
-            raise RecipeError(
-                f"the label {labels.name!r} has no row of a class",
-                f"class {absent[0] if absent else 1}",
-                "Number the classes from 0 without gaps, or give num_class in params.",
-                labels.name,
-            )
+        check_labels(self.objective, labels, self.params.get("num_class"))
 
     def check_features(self, features: Sequence[str]) -> None:
         """Refuses names of features that the recipe does not give.
@@ -150,20 +135,14 @@ class XGBoost:
         Raises:
             ConfigError: one is not there; the nearest is named.
         """
-        named = {
-            "monotone": self.monotone,
-            "interactions": [name for group in self.interactions for name in group],
-            "categorical": self.categorical,
-        }
-        for place, names in named.items():
-            for name in names:
-                if name not in features:
-                    raise ConfigError(
-                        f"{place} names a feature that the recipe does not give",
-                        name,
-                        nearest(name, features),
-                        place,
-                    )
+        check_names(
+            {
+                "monotone": self.monotone,
+                "interactions": [name for group in self.interactions for name in group],
+                "categorical": self.categorical,
+            },
+            features,
+        )
 
     def build(self, train: Feed, valid: Feed | None, build: Build) -> Session:
         """A booster with its rows read and binned."""

@@ -7,8 +7,10 @@ import pytest
 
 from raypipe.core.errors import IntegrityError
 from raypipe.models import ModelBundle
-from raypipe.models.bundle import FILES
+from raypipe.models.bundle import FILES as OTHERS
 from tests import small
+
+FILES = ("model.ubj", *OTHERS)
 
 
 def test_files_give_the_same_bundle_again() -> None:

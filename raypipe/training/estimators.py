@@ -1,0 +1,175 @@
+"""scikit-learn's estimators as one checked value; needs ``raypipe[sklearn]``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from raypipe.core.errors import ConfigError
+from raypipe.training.fitness import check_labels
+from raypipe.training.objectives import Objective, Task, nearest
+from raypipe.training.takes import Takes
+
+if TYPE_CHECKING:
+    from raypipe.training.feeding import Feed
+    from raypipe.training.learner import Build, Session
+    from raypipe.training.survey import Labels
+
+ESTIMATORS: dict[str, str] = {
+    "DecisionTreeClassifier": "sklearn.tree",
+    "DecisionTreeRegressor": "sklearn.tree",
+    "ElasticNet": "sklearn.linear_model",
+    "ExtraTreesClassifier": "sklearn.ensemble",
+    "ExtraTreesRegressor": "sklearn.ensemble",
+    "GammaRegressor": "sklearn.linear_model",
+    "GradientBoostingClassifier": "sklearn.ensemble",
+    "GradientBoostingRegressor": "sklearn.ensemble",
+    "HistGradientBoostingClassifier": "sklearn.ensemble",
+    "HistGradientBoostingRegressor": "sklearn.ensemble",
+    "Lasso": "sklearn.linear_model",
+    "LinearRegression": "sklearn.linear_model",
+    "LogisticRegression": "sklearn.linear_model",
+    "PoissonRegressor": "sklearn.linear_model",
+    "RandomForestClassifier": "sklearn.ensemble",
+    "RandomForestRegressor": "sklearn.ensemble",
+    "Ridge": "sklearn.linear_model",
+}
+"""By name: where it is. Of these it is tested that equal rows give equal bytes and scores."""
+
+_OURS = {
+    "random_state": "Use Trainer(seed=).",
+    "n_jobs": "Use Trainer(cpus_per_worker=).",
+    "warm_start": "Each fit is of its own.",
+    "verbose": "What is told of a run is in Runs.",
+}
+_METRICS: dict[Task, str] = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
+_LABELS: dict[Task, dict[str, Any]] = {
+    "binary": {"labels": "0, 1 or null", "low": 0.0, "high": 1.0, "whole": True},
+    "multiclass": {"labels": "a class: 0, 1, 2 and so on", "low": 0.0, "whole": True},
+    "regression": {},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sklearn:
+    """An estimator of scikit-learn, fitted at once on the recipe's features.
+
+    It trains in one process (``num_workers=1``), with all features in its memory. A fit that was
+    killed begins again. The model is stored by skops, which builds trusted classes only.
+
+    Attributes:
+        estimator: its name, such as ``"HistGradientBoostingClassifier"``; ``ESTIMATORS`` has all.
+        classes: of a classifier: 2, or how many more there are, numbered from 0.
+        params: its parameters, by scikit-learn's own names; plain JSON.
+
+    Raises:
+        ConfigError: there is no such estimator or parameter, or raypipe sets it itself.
+    """
+
+    estimator: str
+    classes: int = 2
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.estimator not in ESTIMATORS:
+            raise ConfigError(
+                "unsupported estimator",
+                self.estimator,
+                nearest(self.estimator, ESTIMATORS),
+                "estimator",
+            )
+        if not isinstance(self.classes, int) or isinstance(self.classes, bool) or self.classes < 2:
+            raise ConfigError("classes must be a whole number >= 2", self.classes, field="classes")
+        for name, value in self.params.items():
+            if name in _OURS:
+                raise ConfigError(f"raypipe sets {name} itself", value, _OURS[name], name)
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ConfigError(
+                    "a parameter must be plain JSON", repr(value)[:80], field=name
+                ) from None
+
+    @property
+    def form(self) -> str:
+        """The model's file."""
+        return "model.skops"
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """Those of scikit-learn."""
+        return ("scikit-learn", "scipy", "skops")
+
+    @property
+    def takes(self) -> Takes:
+        """Neither several ranks nor a margin nor early stopping."""
+        return Takes(ranks=False, margin=False, rounds=False)
+
+    @property
+    def rounds(self) -> int:
+        """One: it is fitted at once."""
+        return 1
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+        if self.estimator == "LogisticRegression" or self.estimator.endswith("Classifier"):
+            return "binary" if self.classes == 2 else "multiclass"
+        return "regression"
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """What is evaluated after the fit."""
+        return (_METRICS[self.task],)
+
+    def check(self) -> None:
+        """Fits on rows of its own, so that scikit-learn itself judges the parameters.
+
+        Raises:
+            ConfigError: it refuses them.
+            MissingPartError: scikit-learn or skops is not installed.
+        """
+        from raypipe.training.estimator_session import rehearse
+
+        rehearse(self)
+
+    def check_labels(self, labels: Labels) -> None:
+        """Refuses labels that the estimator cannot learn.
+
+        Raises:
+            RecipeError: one is out of range, or is not a whole number where it must be, or a
+                class has no row.
+        """
+        objective = Objective(self.estimator, self.task, self.metrics[0], **_LABELS[self.task])
+        check_labels(objective, labels)
+
+    def check_features(self, features: Sequence[str]) -> None:
+        """No setting names a feature."""
+
+    def build(self, train: Feed, valid: Feed | None, build: Build) -> Session:
+        """The estimator with its rows read."""
+        from raypipe.training.estimator_session import EstimatorSession
+
+        return EstimatorSession(self, train, valid, build)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, as manifests keep it."""
+        return {
+            "name": "sklearn",
+            "estimator": self.estimator,
+            "classes": self.classes,
+            "params": dict(self.params),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Sklearn:
+        """The learner that a manifest names.
+
+        Raises:
+            ConfigError: it names another learner, or as for the class.
+        """
+        if data.get("name") != "sklearn":
+            raise ConfigError("these are not scikit-learn's settings", data.get("name"))
+        return cls(**{key: value for key, value in data.items() if key != "name"})

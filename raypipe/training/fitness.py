@@ -1,0 +1,85 @@
+"""Whether labels and names of features are what an objective can learn from; of every learner."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.training.objectives import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from raypipe.training.objectives import Objective
+    from raypipe.training.survey import Labels
+
+_MOST_CLASSES = 1000
+
+
+def check_labels(wanted: Objective, labels: Labels, classes: int | None = None) -> None:
+    """Refuses labels that an objective cannot learn.
+
+    Args:
+        wanted: the objective.
+        labels: what is known of them.
+        classes: how many classes there are, where the settings say so.
+
+    Raises:
+        RecipeError: one is out of range, is not a whole number where it must be, or a class
+            has no row.
+    """
+    bad = None
+    if wanted.refuses(labels.low, labels.high, labels.whole):
+        bad = labels.odd if wanted.whole and not labels.whole else labels.low
+        if wanted.high is not None and labels.high > wanted.high and labels.whole:
+            bad = labels.high
+    if bad is not None or not (math.isfinite(labels.low) and math.isfinite(labels.high)):
+        raise RecipeError(
+            f"for {wanted.name} the label {labels.name!r} must be {wanted.labels}",
+            repr(bad if bad is not None else labels.high),
+            "Derive such a label, or choose another objective.",
+            labels.name,
+        )
+    if wanted.task == "multiclass":
+        _check_classes(labels, classes)
+
+
+def _check_classes(labels: Labels, given: int | None) -> None:
+    classes = int(labels.high) + 1
+    if classes > (given or _MOST_CLASSES):
+        raise RecipeError(
+            f"the label {labels.name!r} has classes beyond those expected",
+            f"class {classes - 1} of {given or _MOST_CLASSES}",
+            "Number the classes from 0 without gaps.",
+            labels.name,
+        )
+    absent = [n for n in range(classes) if n not in labels.values] if given is None else []
+    if absent or classes < 2:
+        raise RecipeError(
+            f"the label {labels.name!r} has no row of a class",
+            f"class {absent[0] if absent else 1}",
+            "Number the classes from 0 without gaps, or give num_class in params.",
+            labels.name,
+        )
+
+
+def check_names(named: Mapping[str, Iterable[str]], features: Sequence[str]) -> None:
+    """Refuses names of features that the recipe does not give.
+
+    Args:
+        named: by setting, the features that it names.
+        features: those that there are.
+
+    Raises:
+        ConfigError: one is not there; the nearest is named.
+    """
+    for place, names in named.items():
+        for name in names:
+            if name not in features:
+                raise ConfigError(
+                    f"{place} names a feature that the recipe does not give",
+                    name,
+                    nearest(name, features),
+                    place,
+                )
