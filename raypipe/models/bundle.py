@@ -1,8 +1,8 @@
 """A model with all that it needs to be used, checked and rebuilt: five files, no pickle.
 
-``model.ubj`` (XGBoost; other learners' models have other names), ``recipe.json`` (the fitted recipe), ``signature.json`` (inputs and
-outputs), ``profile.json`` (the training data's reference profile) and ``manifest.json`` (what it
-was made of, with the hashes of the other four).
+``model.ubj`` (XGBoost; models of other learners have files of other names), ``recipe.json`` (the
+fitted recipe), ``signature.json`` (inputs and outputs), ``profile.json`` (the training data's
+reference profile) and ``manifest.json`` (what it was made of, with the hashes of the other four).
 """
 
 from __future__ import annotations

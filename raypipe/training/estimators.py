@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from raypipe.training.objectives import Objective, Task, nearest
 from raypipe.training.takes import Takes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from raypipe.training.feeding import Feed
     from raypipe.training.learner import Build, Session
     from raypipe.training.survey import Labels

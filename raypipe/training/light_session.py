@@ -47,7 +47,10 @@ class LightSession:
         self._booster: Any = None
 
     def _made(self, model: str | None) -> Any:
-        before = None if model is None else lightgbm.Booster(model_str=model)
+        before = None
+        if model is not None:
+            loaded = lightgbm.Booster(model_str=model)
+            before = _InnerPredictor.from_booster(loaded, pred_parameter={})
         names = light_names(self._build.features)
         codes = {*self._learner.categorical, *self._build.categorical}
         marked = [n for n, name in enumerate(self._build.features) if name in codes]
@@ -64,7 +67,7 @@ class LightSession:
                 params=self._params,
             )
             if before is not None:  # as lightgbm.train does with init_model
-                made._set_predictor(_InnerPredictor.from_booster(before, pred_parameter={}))
+                made._set_predictor(before)
             return made
 
         rows, others = self._rows

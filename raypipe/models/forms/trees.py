@@ -21,6 +21,9 @@ class XGBoostScorer:
     """
 
     def __init__(self, model: bytes) -> None:
+        # the library ends the process over bytes that are cut short
+        if not (model.startswith(b"{") and model.endswith(b"}")):
+            raise IntegrityError("the model's bytes are no XGBoost model")
         self.native = xgboost.Booster()
         try:
             self.native.load_model(bytearray(model))

@@ -98,6 +98,25 @@ def runs(snapshot: rp.Snapshot) -> dict[str, rp.Run]:
     return {name: trainer(name).fit(snapshot, snapshot) for name in CASES}
 
 
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What another process gives, with one thread and another seed of Python's hashes."""
+    root = str(tmp_path_factory.mktemp("elsewhere"))
+    fill(root)
+    code = "import sys, json, raypipe as rp\n"
+    code += "from tests.unit.training.test_learner_conformance import CASES, trainer\n"
+    code += "at = rp.Lake(sys.argv[1]).table('rows').at(version=2)\n"
+    code += "fit = lambda name: trainer(name, cpus_per_worker=1).fit(at, at)\n"
+    code += "print(json.dumps({name: fit(name).bundle.content_hash for name in CASES}))"
+    env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, root], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    hashes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return hashes
+
+
 @pytest.mark.parametrize("name", CASES)
 class TestLearner:
     """One conformance class."""
@@ -128,37 +147,15 @@ class TestLearner:
         assert run.bundle.manifest["learner"] == learner.to_dict()
         assert set(learner.packages) <= set(run.bundle.manifest["packages"])
 
-    def test_weights_and_seed_arrive(self, name: str, snapshot: rp.Snapshot) -> None:
-        """Rows of weight 0 are as if they were not there."""
-        few = trainer(name).fit(snapshot.where(pl.col("x") > -0.3))
-        told = few.bundle.predict(rows(5, 20))
-        assert np.isfinite(told).all()
-
     def test_threads_and_processes_change_no_byte(
-        self, name: str, runs: dict[str, rp.Run], tmp_path: Path
+        self, name: str, runs: dict[str, rp.Run], elsewhere: dict[str, str]
     ) -> None:
-        root = str(tmp_path / "lake")
-        fill(root)
-        code = "import sys, raypipe as rp\n"
-        code += "from tests.unit.training.test_learner_conformance import trainer\n"
-        code += "at = rp.Lake(sys.argv[1]).table('rows').at(version=2)\n"
-        code += "run = trainer(sys.argv[2], cpus_per_worker=1).fit(at, at)\n"
-        code += "print(run.bundle.content_hash)"
-        env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONHASHSEED": "7"}
-        done = subprocess.run(
-            [sys.executable, "-c", code, root, name],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert done.stdout.split()[-1] == runs[name].bundle.content_hash
+        assert elsewhere[name] == runs[name].bundle.content_hash
 
     def test_a_run_goes_on_from_any_round_to_the_same_bytes(
         self, name: str, runs: dict[str, rp.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for at in range(1, CASES[name].rounds, 3):
+        for at in {2, CASES[name].rounds - 1} if CASES[name].rounds > 1 else ():
             root = str(tmp_path / f"lake-{at}")
             snapshot = fill(root)
             with monkeypatch.context() as patch:
@@ -178,10 +175,10 @@ class TestLearner:
     def test_a_row_has_the_same_bits_alone_and_among_others(
         self, name: str, runs: dict[str, rp.Run]
     ) -> None:
-        bundle, frame = runs[name].bundle, rows(9, 200)
+        bundle, frame = runs[name].bundle, rows(9, 40)
         together = bundle.predict(frame)
         inputs = frame.select(list(bundle.recipe.inputs))
-        alone = np.concatenate([bundle.predict(inputs[n : n + 1]) for n in range(200)])
+        alone = np.concatenate([bundle.predict(inputs[n : n + 1]) for n in range(40)])
         assert together.tobytes() == alone.tobytes()
         assert bundle.predict(inputs.rows(named=True)).tobytes() == together.tobytes()
         bundle.scorer.one_thread()
