@@ -15,7 +15,7 @@ import numpy as np
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.models import metrics
 from raypipe.models.forms import parts_missing
-from raypipe.training.estimators import ESTIMATORS
+from raypipe.training.estimator_names import ESTIMATORS
 from raypipe.training.objectives import nearest
 
 try:
@@ -25,6 +25,7 @@ try:
     from raypipe.models.forms.estimators import (
         SklearnScorer,
         missing_value,
+        require_skops,
         takes_missing,
         to_bytes,
     )
@@ -156,7 +157,9 @@ def rehearse(learner: Sklearn) -> None:
 
     Raises:
         ConfigError: it refuses them; its own words are in the error.
+        MissingPartError: skops is not installed.
     """
+    require_skops()
     rng = np.random.default_rng(0)
     labels = np.arange(60) % learner.classes + (learner.task == "regression")
     made = estimator(learner, 0, 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.training.estimator_names import ESTIMATORS
 from raypipe.training.fitness import check_labels
 from raypipe.training.objectives import Objective, Task, nearest
 from raypipe.training.takes import Takes
@@ -17,27 +18,6 @@ if TYPE_CHECKING:
     from raypipe.training.feeding import Feed
     from raypipe.training.learner import Build, Session
     from raypipe.training.survey import Labels
-
-ESTIMATORS: dict[str, str] = {
-    "DecisionTreeClassifier": "sklearn.tree",
-    "DecisionTreeRegressor": "sklearn.tree",
-    "ElasticNet": "sklearn.linear_model",
-    "ExtraTreesClassifier": "sklearn.ensemble",
-    "ExtraTreesRegressor": "sklearn.ensemble",
-    "GammaRegressor": "sklearn.linear_model",
-    "GradientBoostingClassifier": "sklearn.ensemble",
-    "GradientBoostingRegressor": "sklearn.ensemble",
-    "HistGradientBoostingClassifier": "sklearn.ensemble",
-    "HistGradientBoostingRegressor": "sklearn.ensemble",
-    "Lasso": "sklearn.linear_model",
-    "LinearRegression": "sklearn.linear_model",
-    "LogisticRegression": "sklearn.linear_model",
-    "PoissonRegressor": "sklearn.linear_model",
-    "RandomForestClassifier": "sklearn.ensemble",
-    "RandomForestRegressor": "sklearn.ensemble",
-    "Ridge": "sklearn.linear_model",
-}
-"""By name: where it is. Of these it is tested that equal rows give equal bytes and scores."""
 
 _OURS = {
     "random_state": "Use Trainer(seed=).",

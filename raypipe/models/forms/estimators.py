@@ -43,7 +43,7 @@ def to_bytes(estimator: Any) -> bytes:
     Raises:
         MissingPartError: scikit-learn or skops is not installed.
     """
-    made = io.BytesIO(_skops().dumps(estimator))
+    made = io.BytesIO(require_skops().dumps(estimator))
     out = io.BytesIO()
     with zipfile.ZipFile(made) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
         schema = source.read(_SCHEMA).decode()
@@ -70,7 +70,12 @@ def _write(target: zipfile.ZipFile, name: str, data: bytes) -> None:
     target.writestr(info, data, compresslevel=6)
 
 
-def _skops() -> Any:
+def require_skops() -> Any:
+    """The library that reads and writes estimators.
+
+    Raises:
+        MissingPartError: scikit-learn or skops is not installed.
+    """
     try:
         import sklearn  # noqa: F401 - what skops writes and builds
         import skops.io
@@ -88,7 +93,7 @@ class SklearnScorer:
     """
 
     def __init__(self, model: bytes) -> None:
-        skops = _skops()
+        skops = require_skops()
         try:
             with zipfile.ZipFile(io.BytesIO(model)) as file:
                 if sum(one.file_size for one in file.infolist()) > _MOST_BYTES:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import pickletools
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -194,8 +195,11 @@ class TestLearner:
         frame = rows(4, 50)
         assert again.predict(frame).tobytes() == bundle.predict(frame).tobytes()
         model = files[again.file]
-        with pytest.raises((ValueError, IndexError)):
-            list(pickletools.genops(model))  # no pickle
+        assert not model.startswith(b"\x80")  # as a pickle does
+        if zipfile.is_zipfile(io.BytesIO(model)):
+            with zipfile.ZipFile(io.BytesIO(model)) as parts:
+                for part in set(parts.namelist()) - {"schema.json"}:
+                    np.load(io.BytesIO(parts.read(part)), allow_pickle=False)
         changed = {**files, again.file: model[:-7] + bytes([model[-7] ^ 1]) + model[-6:]}
         with pytest.raises(IntegrityError, match="not the file that was registered"):
             ModelBundle.from_files(changed.__getitem__)
@@ -207,9 +211,10 @@ class TestLearner:
         self, name: str, runs: dict[str, rp.Run], snapshot: rp.Snapshot
     ) -> None:
         registry = rp.Registry(snapshot.lake)
-        version = registry.register(f"model-{name}", runs[name])
+        model = name.replace("-", "_")
+        version = registry.register(model, runs[name])
         assert rp.reproduce(version).identical
-        live = LiveVersion(version.version, registry.version(f"model-{name}", 1).bundle)
+        live = LiveVersion(version.version, registry.version(model, 1).bundle)
         asked = rows(4, 3).select(list(version.bundle.recipe.inputs)).rows(named=True)
         assert live.score(asked) == runs[name].bundle.predict(asked).tolist()
 
