@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from raypipe.retraining import Retrain, reproduce
     from raypipe.serving import Service
     from raypipe.training import (
+        Backtest,
         EarlyStopping,
         LightGBM,
         Run,
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
         Sklearn,
         Trainer,
         XGBoost,
+        backtest,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Alert",
+    "Backtest",
     "Column",
     "Commit",
     "EarlyStopping",
@@ -64,6 +67,7 @@ __all__ = [
     "Table",
     "Trainer",
     "XGBoost",
+    "backtest",
     "errors",
     "evaluation",
     "expect",
@@ -85,6 +89,7 @@ _MODULES = {
 }
 _HOMES = {
     "Alert": "raypipe.monitoring",
+    "Backtest": "raypipe.training",
     "Column": "raypipe.lake",
     "Commit": "raypipe.lake",
     "EarlyStopping": "raypipe.training",
@@ -108,6 +113,7 @@ _HOMES = {
     "Table": "raypipe.lake",
     "Trainer": "raypipe.training",
     "XGBoost": "raypipe.training",
+    "backtest": "raypipe.training",
     "find_leaks": "raypipe.features",
     "point_in_time": "raypipe.features",
     "reproduce": "raypipe.retraining",

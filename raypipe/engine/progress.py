@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,5 +71,68 @@ class Progress:
             return
         from rich.console import Console
 
-        with Console(file=self.out).status(stage.name):
-            yield
+        _stages.append(stage)
+        try:
+            with Console(file=self.out).status(stage.name):
+                yield
+        finally:
+            _stages.remove(stage)
+
+
+_stages: list[Stage] = []
+"""Stages that have a live line now: another one beside it would garble both."""
+
+
+class Line:
+    """One line that says how far something is, drawn over itself.
+
+    In a terminal and in a notebook it is drawn; in a file, in the log of a job and beneath a live
+    stage it is quiet. It is gone when it ends.
+
+    Args:
+        out: where a terminal may be.
+    """
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stderr
+        self._display: Any = None
+        self._notebook = _in_notebook()
+        self._width = 0
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody would see it."""
+        return bool(_stages) or not (self._notebook or self._out.isatty())
+
+    def say(self, text: str) -> None:
+        """Draws the text in the place of what was said before."""
+        if self.quiet:
+            return
+        if self._notebook:
+            from IPython.display import Pretty, display
+
+            if self._display is None:
+                self._display = display(Pretty(text), display_id=True)
+            else:
+                self._display.update(Pretty(text))
+            return
+        room = shutil.get_terminal_size().columns - 1
+        shown = text[:room]
+        print("\r" + shown.ljust(self._width), end="", file=self._out, flush=True)
+        self._width = len(shown)
+
+    def end(self) -> None:
+        """Wipes the line."""
+        if self._display is not None:
+            from IPython.display import Pretty
+
+            self._display.update(Pretty(""))
+        elif self._width:
+            print("\r" + " " * self._width + "\r", end="", file=self._out, flush=True)
+        self._display, self._width = None, 0
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    now = shell.get_ipython() if shell is not None and hasattr(shell, "get_ipython") else None
+    return now is not None and type(now).__name__ == "ZMQInteractiveShell"

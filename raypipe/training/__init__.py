@@ -1,5 +1,6 @@
 """Distributed training whose result a killed process does not change."""
 
+from raypipe.training.backtesting import Backtest, backtest
 from raypipe.training.estimators import Sklearn
 from raypipe.training.light import LightGBM
 from raypipe.training.run import Run
@@ -10,6 +11,7 @@ from raypipe.training.trainer import Trainer
 from raypipe.training.trees import XGBoost
 
 __all__ = [
+    "Backtest",
     "EarlyStopping",
     "LightGBM",
     "Run",
@@ -18,4 +20,5 @@ __all__ = [
     "Sklearn",
     "Trainer",
     "XGBoost",
+    "backtest",
 ]

@@ -77,6 +77,15 @@ class Checkpoints:
                 continue  # an attempt beside this one has moved on
         return State()
 
+    def read(self, name: str) -> State:
+        """The state of a file.
+
+        Raises:
+            IntegrityError: it is cut short or changed.
+            FileNotFoundError: it is gone.
+        """
+        return State.from_bytes(self._files.get(name), self._run_id)
+
     def save(self, state: State) -> None:
         """Writes a state and removes all but the last two up to it."""
         name = f"{self._folder}/{state.rounds:08d}"

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, SchemaError, TrainingError
 from raypipe.engine.cluster import cores
+from raypipe.engine.progress import Line
 from raypipe.models import ModelBundle
 from raypipe.training.figures import final_figures
 from raypipe.training.plan import plan_shards, to_json
+from raypipe.training.progress import Watch, watched
 from raypipe.training.run import Run
 from raypipe.training.runs import Runs
 from raypipe.training.stored import keep_finished
@@ -126,22 +128,28 @@ class Fit:
     def _grown(self, job: Job) -> tuple[int, State, Result | None]:
         from raypipe.training.rounds import checkpoints_of
 
-        resumed_at = checkpoints_of(job).latest().rounds
-        if self.choice.place == "local":
-            from raypipe.training.local import run_local
+        checkpoints = checkpoints_of(job)
+        resumed_at = checkpoints.latest().rounds
+        watch = Watch(Line(), self.learner.rounds, self.learner.metrics[0])
+        try:
+            if self.choice.place == "local":
+                from raypipe.training.local import run_local
 
-            state = run_local(job, self.asked.fewest_workers, lambda _: None)
-            return resumed_at, state, None
-        from raypipe.training.engine import run_train
+                state = run_local(job, self.asked.fewest_workers, watch)
+                return resumed_at, state, None
+            from raypipe.training.engine import run_train
 
-        state, result = run_train(
-            job,
-            num_workers=self.asked.num_workers,
-            cpus_per_worker=self.asked.cpus_per_worker or 1,
-            gpus=gpus_of(self.learner),
-            max_failures=self.asked.max_failures,
-        )
-        return resumed_at, state, result
+            with watched(watch, checkpoints):
+                state, result = run_train(
+                    job,
+                    num_workers=self.asked.num_workers,
+                    cpus_per_worker=self.asked.cpus_per_worker or 1,
+                    gpus=gpus_of(self.learner),
+                    max_failures=self.asked.max_failures,
+                )
+            return resumed_at, state, result
+        finally:
+            watch.line.end()
 
     def _bundle(self, state: State, fitted: FittedRecipe, job: Job) -> ModelBundle:
         elastic, valid = self.asked.elastic, self.valid

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from raypipe.engine.progress import Progress
+from raypipe.engine.progress import Line, Progress
 
 
 class Terminal(io.StringIO):
@@ -48,3 +48,27 @@ def test_a_terminal_ends_with_the_same_line() -> None:
     with Progress(out).stage("ingest") as stage:
         stage.say("12 rows")
     assert re.search(r"✓ ingest +\d+\.\d s  12 rows\n$", out.getvalue())
+
+
+def test_a_line_is_drawn_over_itself_and_wiped() -> None:
+    out = Terminal()
+    line = Line(out)
+    line.say("round 10 of 20")
+    line.say("round 9")
+    assert out.getvalue() == "\rround 10 of 20\rround 9       "
+    line.end()
+    assert out.getvalue().endswith("\r       \r")
+    line.end()
+    assert out.getvalue().count("\r       \r") == 1
+
+
+def test_a_line_is_quiet_in_a_log_and_beneath_a_live_stage() -> None:
+    log = io.StringIO()
+    Line(log).say("round 1")
+    assert log.getvalue() == ""
+    out = Terminal()
+    with Progress(Terminal()).stage("train"):
+        Line(out).say("round 1")
+    assert out.getvalue() == ""
+    Line(out).say("round 2")
+    assert "round 2" in out.getvalue()

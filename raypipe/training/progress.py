@@ -1,0 +1,102 @@
+"""A run's line while it grows: rounds, the figure that counts, and when it will be done."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from raypipe.core.errors import RaypipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from raypipe.engine.progress import Line
+    from raypipe.training.checkpoints import Checkpoints
+    from raypipe.training.state import State
+
+_EVERY_S = 0.25
+_LOOK_S = 2.0
+
+
+def text(state: State, rounds: int, metric: str, seconds: float, grown: int) -> str:
+    """What the line says.
+
+    Args:
+        state: the run now.
+        rounds: how many there are to grow.
+        metric: the figure to tell.
+        seconds: since this attempt began to grow.
+        grown: rounds that this attempt has grown.
+    """
+    said = [f"round {state.rounds} of {rounds}"]
+    for data in ("valid", "train"):
+        values = state.history.get(data, {}).get(metric)
+        if values:
+            said.append(f"{data} {metric} {values[-1]:.5g}")
+            break
+    said.append(f"{seconds:.0f} s")
+    if grown:
+        said[-1] += f", at most {seconds / grown * (rounds - state.rounds):.0f} s left"
+    return " · ".join(said)
+
+
+@dataclass(slots=True)
+class Watch:
+    """Tells a line of a run's states, a few times a second at most.
+
+    Attributes:
+        line: where it is drawn.
+        rounds: how many there are to grow.
+        metric: the figure to tell.
+        clock: gives seconds.
+    """
+
+    line: Line
+    rounds: int
+    metric: str
+    clock: Callable[[], float] = time.monotonic
+    _began: tuple[float, int] | None = field(default=None, init=False)
+    _told: float = field(default=0.0, init=False)
+
+    def __call__(self, state: State) -> None:
+        """Takes a state in."""
+        if self.line.quiet:
+            return
+        now = self.clock()
+        if self._began is None:
+            self._began = (now, state.rounds)
+        elif now - self._told < _EVERY_S:
+            return
+        self._told = now
+        began, first = self._began
+        grown = state.rounds - first
+        self.line.say(text(state, self.rounds, self.metric, now - began, grown))
+
+
+@contextlib.contextmanager
+def watched(watch: Watch, checkpoints: Checkpoints) -> Iterator[None]:
+    """Follows a run that grows elsewhere by its checkpoints, which costs its rounds nothing."""
+    if watch.line.quiet:
+        yield
+        return
+    stop = threading.Event()
+
+    def look() -> None:
+        seen = ""
+        while not stop.wait(_LOOK_S):
+            with contextlib.suppress(RaypipeError, OSError):  # a line must not end a run
+                names = checkpoints.names()
+                if names and names[-1] != seen:
+                    seen = names[-1]
+                    watch(checkpoints.read(seen))
+
+    thread = threading.Thread(target=look, name="raypipe-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

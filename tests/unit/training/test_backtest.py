@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import polars as pl
+import pytest
+
+import raypipe as rp
+from raypipe.core.errors import ConfigError, SchemaError
+
+DAY = timedelta(days=1)
+SPLITS = rp.evaluation.rolling_origin(
+    date(2026, 1, 21), date(2026, 2, 10), horizon=10 * DAY, gap=2 * DAY
+)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> rp.Snapshot:
+    rng = np.random.default_rng(0)
+    n = 2000
+    x, y = rng.normal(size=(2, n))
+    frame = pl.DataFrame(
+        {
+            "day": [date(2026, 1, 1) + int(d) * DAY for d in rng.integers(0, 40, n)],
+            "x": x,
+            "y": y,
+            "late": x + rng.normal(size=n) > 0,
+            "text": "a",
+        }
+    )
+    lake = rp.Lake(tmp_path_factory.mktemp("lake"))
+    lake.table("rows").append(frame)
+    return lake.table("rows").at()
+
+
+def trainer(**more: Any) -> rp.Trainer:
+    settings: dict[str, Any] = {"learner": rp.XGBoost(rounds=5, max_depth=2), "run_on": "local"}
+    recipe = rp.Recipe(rp.transforms.select("x", "y"))
+    return rp.Trainer(recipe, label="late", **{**settings, **more})
+
+
+def test_each_fold_is_what_one_would_do_by_hand(rows: rp.Snapshot, tmp_path: Path) -> None:
+    found = rp.backtest(trainer(), rows, SPLITS, time="day", resamples=100)
+    assert len(found.folds) == 2
+    frame = found.to_frame()
+    for number, split in enumerate(SPLITS):
+        train, test = (
+            rows.frame().filter(split.train("day")),
+            rows.frame().filter(split.test("day")),
+        )
+        run = trainer().fit(rows.where(split.train("day")))
+        mine = frame.filter((pl.col("fold") == number) & (pl.col("metric") == "roc_auc")).row(
+            0, named=True
+        )
+        assert mine["run_id"] == run.id
+        assert (mine["train_rows"], mine["rows"]) == (train.height, test.height)
+        expected = rp.metrics.roc_auc(test["late"].to_numpy(), run.bundle.predict(test))
+        assert mine["value"] == pytest.approx(expected, abs=1e-12)
+        assert mine["low"] < mine["value"] < mine["high"]
+        assert (mine["train_end"], mine["test_start"]) == (split.train_end, split.test_start)
+    assert found.means()["roc_auc"] == pytest.approx(
+        frame.filter(pl.col("metric") == "roc_auc")["value"].mean()
+    )
+    assert "2026-01-21 to 2026-01-31" in repr(found)
+    assert "<table" in found._repr_html_()
+    found.save(tmp_path / "picture.svg", "log_loss")
+    assert ElementTree.fromstring((tmp_path / "picture.svg").read_text()).tag.endswith("svg")
+    again = rp.backtest(trainer(), rows, SPLITS, time="day", resamples=100)
+    assert again.to_frame().equals(frame)
+    assert all(fold.run.result is None for fold in again.folds)
+    with pytest.raises(ConfigError, match="no such figure"):
+        found.svg("rmse")
+
+
+def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
+    before = len(rp.Runs(rows.lake).list())
+    cases: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        ({}, {"splits": ()}, ConfigError, "one split or more"),
+        ({"early_stopping": rp.EarlyStopping()}, {}, ConfigError, "stop early"),
+        ({"base_margin": "x"}, {}, ConfigError, "base margin"),
+        ({}, {"metrics": [rp.metrics.rmse]}, ConfigError, "does not suit"),
+        ({}, {"time": "dya"}, SchemaError, "Did you mean 'day'"),
+        ({}, {"time": "text"}, SchemaError, "a date or a time"),
+        (
+            {},
+            {
+                "splits": rp.evaluation.rolling_origin(
+                    date(2025, 1, 1), date(2025, 1, 5), horizon=DAY
+                )
+            },
+            ConfigError,
+            "no rows to train on",
+        ),
+    ]
+    for more, given, error, words in cases:
+        settings = {"splits": SPLITS, "time": "day", **given}
+        with pytest.raises(error, match=words):
+            rp.backtest(trainer(**more), rows, **settings)
+    assert len(rp.Runs(rows.lake).list()) == before

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import raypipe as rp
+from raypipe.engine.progress import Line
+from raypipe.training.checkpoints import Checkpoints
+from raypipe.training.progress import Watch, text, watched
+from raypipe.training.state import State
+from tests import small
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_tells_rounds_figure_and_what_is_left() -> None:
+    history = {"train": {"auc": [0.7, 0.8]}, "valid": {"auc": [0.6, 0.65]}}
+    state = State(rounds=40, history=history)
+    said = text(state, 100, "auc", 10.0, 20)
+    assert said == "round 40 of 100 · valid auc 0.65 · 10 s, at most 30 s left"
+    assert text(State(), 100, "auc", 0.0, 0) == "round 0 of 100 · 0 s"
+
+
+def test_what_is_left_counts_rounds_of_this_attempt_only() -> None:
+    out, now = Terminal(), [100.0]
+    watch = Watch(Line(out), 100, "auc", clock=lambda: now[0])
+    watch(State(rounds=90))
+    now[0] += 0.1
+    watch(State(rounds=91))  # too soon to draw again
+    assert "round 91" not in out.getvalue()
+    now[0] += 9.9
+    watch(State(rounds=95))
+    assert "10 s, at most 10 s left" in out.getvalue()
+
+
+def test_a_terminal_sees_it_and_a_log_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = rp.Lake(tmp_path / "lake")
+    lake.table("rows").append(small.rows(n=300))
+    trainer = rp.Trainer(small.recipe(), label="late", learner=rp.XGBoost(rounds=3), run_on="local")
+    for out in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", out)
+        trainer.fit(lake.table("rows").at(), tags={"out": type(out).__name__})
+        assert ("round 0 of 3" in out.getvalue()) == out.isatty()
+        assert out.getvalue() == "" or out.getvalue().endswith("\r")
+
+
+def test_a_run_elsewhere_is_followed_by_its_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raypipe.training.progress._LOOK_S", 0.01)
+    out = Terminal()
+    checkpoints = Checkpoints(rp.Lake(tmp_path / "lake"), "run")
+    with watched(Watch(Line(out), 9, "auc"), checkpoints):
+        checkpoints.save(State(model=b"x", rounds=4, history={"train": {"auc": [0.5]}}))
+        deadline = time.monotonic() + 10
+        while "round 4 of 9 · train auc 0.5" not in out.getvalue():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
