@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import random
 import shutil
 import socket
 import subprocess
@@ -45,9 +46,15 @@ class Place:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the system gives to connections.
+
+    One of those would be free now and may be taken by any connection until the server begins.
+    """
+    for port in random.SystemRandom().sample(range(12_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @contextlib.contextmanager

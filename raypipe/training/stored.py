@@ -35,7 +35,7 @@ def folder(run_id: str) -> str:
 def keep_config(lake: Lake, run_id: str, config: dict[str, Any], how: dict[str, Any]) -> None:
     """Writes down what was asked for, and how it is run, which the model does not depend on."""
     data = json.dumps({"config": config, "how": how}).encode()
-    lake.files.put(f"runs/{run_id}/config.json", data)
+    patient(lake.files.put, f"runs/{run_id}/config.json", data)
 
 
 def read_config(lake: Lake, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -76,7 +76,7 @@ def keep_finished(
 def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None:
     """The finished run, or None while it is not."""
     place = folder(run_id)
-    if not lake.files.exists(f"{place}/history.json"):
+    if not patient(lake.files.exists, f"{place}/history.json"):
         return None
     history = json.loads(lake.files.get(f"{place}/history.json"))
     bundle = ModelBundle.from_files(lambda name: lake.files.get(f"{place}/{name}"))
