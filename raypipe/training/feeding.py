@@ -85,6 +85,11 @@ class Feed:
         """Rows that it gives."""
         return sum(piece.stop - piece.start for piece in self.shard)
 
+    @property
+    def held(self) -> bool:
+        """Whether its batches are kept anyway, so that keeping them once more gains nothing."""
+        return False
+
     def batches(self) -> Iterator[Batch]:
         """The rows in their order, some at a time; each time it is called they are read anew."""
         made = self._frames()

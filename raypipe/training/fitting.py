@@ -67,7 +67,7 @@ class Fit:
         began = time.monotonic()
         fitted = self.recipe.fit(self.train, label=self.label)
         self.learner.check_features(fitted.feature_names)
-        job = self._job(fitted)
+        job = self.job(fitted)
         resumed_at, state, result = self._grown(job)
         if not state.done:
             raise TrainingError(
@@ -96,7 +96,13 @@ class Fit:
         told_finished(Runs(self.train.lake), run)
         return run
 
-    def _job(self, fitted: FittedRecipe) -> Job:
+    def job(self, fitted: FittedRecipe) -> Job:
+        """What each rank does, once labels and rows are known to be fit for it.
+
+        Raises:
+            RecipeError: the labels are not what the learner takes.
+            ConfigError: there are fewer rows than workers.
+        """
         from raypipe.training.rounds import Job
 
         asked, train, valid, choice = self.asked, self.train, self.valid, self.choice

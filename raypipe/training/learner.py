@@ -8,14 +8,16 @@ resumed and stopped is a matter of rounds and of the bytes that ``save`` gives.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from raypipe.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from raypipe.training.feeding import Feed
     from raypipe.training.objectives import Task
@@ -24,6 +26,32 @@ if TYPE_CHECKING:
 
 Figures = dict[str, dict[str, float]]
 """The figures of one round: by set (``train``, ``valid``) and metric."""
+
+Made = TypeVar("Made")
+
+
+class Shared:
+    """What sessions on the same rows in one process use together, such as binned rows.
+
+    Args:
+        most: how many things are kept; the one that was not asked for longest goes first.
+    """
+
+    def __init__(self, most: int = 4) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What ``make`` gave for the key; it is called once, whatever the number of threads."""
+        with self._lock:
+            if key not in self._kept:
+                while len(self._kept) >= self._most:
+                    self._kept.popitem(last=False)
+                self._kept[key] = make()
+            self._kept.move_to_end(key)
+            made: Made = self._kept[key]
+            return made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +68,7 @@ class Build:
         world: how many there are.
         budget: bytes that the session may take; None for what the machine has.
         folder: a folder on a local disk for what does not fit; removed by whoever gave it.
+        shared: what other sessions on the same rows have made; None where there is no other.
     """
 
     seed: int
@@ -51,6 +80,7 @@ class Build:
     world: int = 1
     budget: int | None = None
     folder: str | None = field(default=None, repr=False)
+    shared: Shared | None = field(default=None, repr=False)
 
 
 class Session(Protocol):

@@ -137,7 +137,8 @@ def matrix(
     ref: xgboost.DMatrix | None = None,
 ) -> xgboost.DMatrix:
     """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on."""
-    batches: Any = list(feed.batches()) if mode == "memory" else _Spilled(feed.batches(), folder)
+    held = mode == "memory" or feed.held
+    batches: Any = list(feed.batches()) if held else _Spilled(feed.batches(), folder)
     if not len(batches):  # a rank may hold no validation row, yet it takes part in each round
         nothing = np.empty((0, len(columns.names)), dtype=np.float32)
         group = np.empty(0, dtype=np.uint32) if feed.roles.group else None
