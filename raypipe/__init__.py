@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         XGBoost,
         backtest,
     )
+    from raypipe.training.tuning import Tuner, TuneResult
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,8 @@ __all__ = [
     "Snapshot",
     "Table",
     "Trainer",
+    "TuneResult",
+    "Tuner",
     "XGBoost",
     "backtest",
     "errors",
@@ -112,6 +115,8 @@ _HOMES = {
     "Snapshot": "raypipe.lake",
     "Table": "raypipe.lake",
     "Trainer": "raypipe.training",
+    "TuneResult": "raypipe.training.tuning",
+    "Tuner": "raypipe.training.tuning",
     "XGBoost": "raypipe.training",
     "backtest": "raypipe.training",
     "find_leaks": "raypipe.features",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import TrainingError
 from raypipe.training.runs.views import to_frame
+from raypipe.training.schedule import Schedule
 from raypipe.training.tuning.pictures import bars, parallel, progress
-from raypipe.training.tuning.search import Mode, require_optuna
-from raypipe.training.tuning.space import with_settings
+from raypipe.training.tuning.space import distributions, require_optuna, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from raypipe.lake import Snapshot
     from raypipe.training.run import Run
     from raypipe.training.trainer import Trainer
+    from raypipe.training.tuning.search import Mode
     from raypipe.training.tuning.trials import Ended
 
 _LEAST_FOR_IMPORTANCE = 8
@@ -91,11 +92,25 @@ class TuneResult:
         ]
         return to_frame(rows, first=("number", "status", self.metric))
 
+    def to_frame(self) -> pl.DataFrame:
+        """``frame``, by the name that Optuna and Ray use for it."""
+        return self.frame
+
     def best_trainer(self) -> Trainer:
-        """The trainer with the settings of the best trial, and as many rounds as were best."""
-        best = self.best
-        learner = with_settings(self.trainer.learner, {**best.params, "rounds": best.best_round})
-        return self.trainer.with_learner(learner)
+        """The trainer with the settings of the best trial, and as many rounds as were best.
+
+        It does not stop early: its number of rounds is known. Where the learning rate follows a
+        schedule, which depends on the number of rounds, the rounds are all those of the trial.
+        """
+        best, learner = self.best, self.trainer.learner
+        rounds = (
+            {}
+            if isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
+            else {"rounds": best.best_round}
+        )
+        made = self.trainer.with_learner(with_settings(learner, {**best.params, **rounds}))
+        made.early_stopping = None
+        return made
 
     def refit(self, train: Snapshot, valid: Snapshot | None = None) -> Run:
         """Trains the best settings on rows of your choice, usually all of them.
@@ -117,9 +132,7 @@ class TuneResult:
         Watanabe et al., PED-ANOVA, 2023. Empty with fewer than 8 trials that finished.
         """
         optuna = require_optuna()
-        from ray.tune.search.optuna import OptunaSearch
-
-        space = OptunaSearch.convert_search_space(dict(self.domains))
+        space = distributions(self.domains)
         study = optuna.create_study(direction="minimize" if self.mode == "min" else "maximize")
         for one in self.trials:
             if not (one.failed or math.isnan(one.value)):

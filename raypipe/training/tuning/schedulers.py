@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from raypipe.training.tuning.trials import Ended
 
 SCHEDULERS = ("asha", "median", "pbt", "none")
 ROUNDS, FIGURE = "rounds", "figure"
@@ -49,7 +54,12 @@ def scheduler(
         )
     if name == "median":
         return schedulers.MedianStoppingRule(
-            time_attr=ROUNDS, metric=FIGURE, mode=mode, grace_period=grace, min_samples_required=3
+            time_attr=ROUNDS,
+            metric=FIGURE,
+            mode=mode,
+            grace_period=grace,
+            min_samples_required=3,
+            min_time_slice=math.inf,  # a trial that runs does not make room for another
         )
     if name == "pbt":
         return schedulers.PopulationBasedTraining(
@@ -57,8 +67,85 @@ def scheduler(
             metric=FIGURE,
             mode=mode,
             perturbation_interval=grace,
-            hyperparam_mutations=dict(domains),
+            hyperparam_mutations={  # of a list it takes a neighbour; of a domain it multiplies
+                name: list(getattr(domain, "categories", ())) or domain
+                for name, domain in domains.items()
+            },
+            custom_explore_fn=partial(_within, ends(domains)),
         )
     if name == "none":
         return schedulers.FIFOScheduler()
     raise ConfigError("unknown scheduler", name, f"Use one of {SCHEDULERS}.", "scheduler")
+
+
+def ends(domains: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """The least and the greatest value of each domain of numbers."""
+    found = {}
+    for name, domain in domains.items():
+        low, high = getattr(domain, "lower", None), getattr(domain, "upper", None)
+        if low is not None and high is not None:
+            found[name] = (low, high - 1 if isinstance(high, int) else high)
+    return found
+
+
+def _within(ends: Mapping[str, tuple[float, float]], config: dict[str, Any]) -> dict[str, Any]:
+    """Settings that were perturbed, brought back into their domains."""
+    for name, (low, high) in ends.items():
+        value = min(max(config[name], low), high)
+        config[name] = round(value) if isinstance(low, int) else value
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class _Shadow:
+    """What ASHA and the median rule look at of a trial of Ray Tune."""
+
+    trial_id: str
+
+
+class _NoController:
+    """What they look at of its controller."""
+
+    @staticmethod
+    def get_live_trials() -> Sequence[Any]:
+        return ()
+
+
+class Decider:
+    """Asks a scheduler of Ray Tune which trials to stop, without Ray Tune around it.
+
+    For schedulers that look at figures alone: ASHA, the median rule, none.
+
+    Args:
+        made: the scheduler.
+    """
+
+    def __init__(self, made: Any) -> None:
+        self._scheduler = made
+
+    def begin(self, number: int) -> None:
+        """A trial begins."""
+        self._scheduler.on_trial_add(_NoController, _Shadow(str(number)))
+
+    def stops(self, number: int, rounds: int, figure: float) -> bool:
+        """Whether the trial is to be stopped after a report that is not its last."""
+        if math.isnan(figure):
+            return False
+        told = {ROUNDS: rounds, FIGURE: figure}
+        said = self._scheduler.on_trial_result(_NoController, _Shadow(str(number)), told)
+        return bool(said == "STOP")
+
+    def end(self, number: int, rounds: int, figure: float) -> None:
+        """A trial has ended, stopped or whole."""
+        if not math.isnan(figure):
+            told = {ROUNDS: rounds, FIGURE: figure}
+            self._scheduler.on_trial_complete(_NoController, _Shadow(str(number)), told)
+
+    def replay(self, ended: Sequence[Ended]) -> None:
+        """Tells of trials that ended in a process before, so that it decides as that one would."""
+        for one in ended:
+            self.begin(one.number)
+            for rounds, figure in one.history if one.stopped else one.history[:-1]:
+                self.stops(one.number, rounds, figure)
+            if one.history:
+                self.end(one.number, *one.history[-1])

@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from raypipe.core.errors import ConfigError, MissingPartError
+from raypipe.core.errors import ConfigError
+from raypipe.training.tuning.space import distributions, require_optuna
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +62,9 @@ class Proposals:
         if search not in SEARCHES:
             raise ConfigError("unknown search", search, f"Use one of {SEARCHES}.", "search")
         optuna = require_optuna()
-        from ray.tune.search.optuna import OptunaSearch
-
         self._optuna = optuna
         self._search, self._seed = search, seed
-        self._space = OptunaSearch.convert_search_space(dict(domains))
+        self._space = distributions(domains)
         direction = "minimize" if mode == "min" else "maximize"
         self._study = optuna.create_study(direction=direction)
         self._open: dict[int, Any] = {}
@@ -111,22 +110,3 @@ class Proposals:
         if self._search == "random":
             return samplers.RandomSampler(seed=seed)
         return samplers.TPESampler(seed=seed, constant_liar=True)
-
-
-def require_optuna() -> Any:
-    """The package.
-
-    Raises:
-        MissingPartError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError:
-        raise MissingPartError(
-            "tuning needs the package optuna",
-            None,
-            'Install it: pip install "raypipe[tune]"',
-            "search",
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

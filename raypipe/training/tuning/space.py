@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, MissingPartError
 
 Learner = Any
 Space = Mapping[str, Any]
 _PARAMS = "params"
+_PLAIN = (bool, int, float, str, type(None))
 
 
-def check_space(space: Space, learner: Learner) -> dict[str, Any]:
-    """The space, if a learner can be made of what is drawn from it.
+def check_space(space: Space, learner: Learner) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What varies and what does not, if a learner can be made of all that may be drawn.
 
     Args:
         space: settings by name: a field of the learner (``max_depth``) or one of its ``params``
@@ -23,9 +25,12 @@ def check_space(space: Space, learner: Learner) -> dict[str, Any]:
             or a constant.
         learner: what the settings are for.
 
+    Returns:
+        The domains and the constants, by name.
+
     Raises:
-        ConfigError: the space is empty or has no domain, a grid search is in it, or the learner
-            refuses what is drawn.
+        ConfigError: the space is empty or has no domain, a grid search is in it, choices are not
+            plain values, or the learner refuses an end of a domain.
     """
     from ray.tune.search.sample import Domain
 
@@ -36,7 +41,6 @@ def check_space(space: Space, learner: Learner) -> dict[str, Any]:
             'Give a mapping such as {"max_depth": ray.tune.randint(2, 10)}.',
             "space",
         )
-    domains = {name: value for name, value in space.items() if isinstance(value, Domain)}
     for name, value in space.items():
         if not isinstance(name, str):
             raise ConfigError("a setting's name is text", name, field="space")
@@ -47,21 +51,76 @@ def check_space(space: Space, learner: Learner) -> dict[str, Any]:
                 "Use ray.tune.choice in the place of a grid search.",
                 "space",
             )
+    domains = {name: value for name, value in space.items() if isinstance(value, Domain)}
+    constants = {name: value for name, value in space.items() if name not in domains}
     if not domains:
         raise ConfigError(
             "nothing varies in this space", list(space), "Use ray.tune.uniform, randint, …", "space"
         )
-    drawn = {
-        name: value.sample() if isinstance(value, Domain) else value
-        for name, value in space.items()
-    }
+    ends = {name: _ends(name, domain) for name, domain in domains.items()}
+    middle = {name: values[0] for name, values in ends.items()}
+    for name, values in ends.items():
+        for value in values:
+            _try(learner, {**constants, **middle, name: value}, name)
+    return domains, constants
+
+
+def _try(learner: Learner, settings: Mapping[str, Any], name: str) -> None:
     try:
-        with_settings(learner, drawn).check()
+        with_settings(learner, settings).check()
     except ConfigError as error:
         raise ConfigError(
-            "the learner refuses a setting of this space", str(error), error.act, "space"
+            "the learner refuses a setting of this space",
+            f"{name}={settings[name]!r}: {error}",
+            error.act,
+            "space",
         ) from error
-    return domains
+
+
+def _ends(name: str, domain: Any) -> list[Any]:
+    """Values at the ends of a domain, or all choices; first one in between."""
+    choices = getattr(domain, "categories", None)
+    if choices is not None:
+        for value in choices:
+            if not isinstance(value, _PLAIN):
+                raise ConfigError(
+                    f"the choices of {name!r} must be numbers, text, booleans or None",
+                    value,
+                    "A search is written down, so it needs plain values.",
+                    "space",
+                )
+        return list(choices)
+    low, high = getattr(domain, "lower", None), getattr(domain, "upper", None)
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        raise ConfigError(
+            f"the domain of {name!r} has no ends", domain, "Use uniform, randint, …", "space"
+        )
+    if isinstance(low, int) and isinstance(high, int):
+        return [(low + high - 1) // 2, low, max(low, high - 1)]
+    near = 1e-6 * (high - low)  # an end itself is never drawn, and may be refused: subsample 0
+    return [(low + high) / 2, low + near, high - near]
+
+
+def distributions(domains: Mapping[str, Any]) -> dict[str, Any]:
+    """The domains as Optuna has them.
+
+    Raises:
+        MissingPartError: Optuna is not installed.
+        ConfigError: a domain is of a kind that a search cannot propose from.
+    """
+    require_optuna()
+    from ray.tune.search.optuna import OptunaSearch
+
+    try:
+        made: dict[str, Any] = OptunaSearch.convert_search_space(dict(domains))
+    except ValueError as error:
+        raise ConfigError(
+            "a domain cannot be searched",
+            str(error),
+            "Use uniform, loguniform, quniform, randint, lograndint, qrandint or choice.",
+            "space",
+        ) from None
+    return made
 
 
 def with_settings(learner: Learner, settings: Mapping[str, Any]) -> Learner:
@@ -84,3 +143,22 @@ def with_settings(learner: Learner, settings: Mapping[str, Any]) -> Learner:
         )
     params = {**getattr(learner, _PARAMS, {}), **others}
     return dataclasses.replace(learner, **fields, **({_PARAMS: params} if others else {}))
+
+
+def require_optuna() -> Any:
+    """The package.
+
+    Raises:
+        MissingPartError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise MissingPartError(
+            "tuning needs the package optuna",
+            None,
+            'Install it: pip install "raypipe[tune]"',
+            "search",
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

@@ -1,0 +1,90 @@
+"""A search in this process: a thread for each trial that runs, and one copy of the rows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from raypipe.training.learner import Shared
+from raypipe.training.tuning.trial import Interrupted, Trial, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from raypipe.training.learner import Build
+    from raypipe.training.tuning.book import Book
+    from raypipe.training.tuning.prepared import Sets
+    from raypipe.training.tuning.trial import Task
+    from raypipe.training.tuning.trials import Ended
+
+
+def run_local(task: Task, sets: Sets, folder: str, book: Book, workers: int) -> None:
+    """Runs the trials that the book has open, some at once, to their end.
+
+    Args:
+        task: what all trials have in common.
+        sets: the rows.
+        folder: on a local disk, for rows that do not fit into memory.
+        book: proposes, decides and writes down.
+        workers: trials at once.
+
+    Raises:
+        LakeAccessError: a trial could not be written down; the same search goes on.
+        KeyboardInterrupt: Ctrl-C; trials that ended are kept, and the same search goes on.
+    """
+    build, stop = task.build(Shared(), folder), threading.Event()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while not stop.is_set() and (coming := book.next()) is not None:
+                book.end(_grown(task, sets, build, book, *coming, stop))
+        except Interrupted:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised where the threads are awaited
+            errors.append(error)
+            stop.set()
+
+    threads = [
+        threading.Thread(target=work, name=f"raypipe-trial-{number}", daemon=True)
+        for number in range(min(workers, len(book.open)))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.1)
+    except BaseException:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        raise
+    if errors:
+        raise errors[0]
+
+
+def _grown(
+    task: Task,
+    sets: Sets,
+    build: Build,
+    book: Book,
+    number: int,
+    params: Mapping[str, Any],
+    stop: threading.Event,
+) -> Ended:
+    """A trial from its first round to its end, its stop or its error."""
+    began = time.monotonic()
+    try:
+        trial = Trial(task, sets, build, params)
+        while True:
+            now = trial.advance(lambda: not stop.is_set())
+            if now.whole:
+                return now.ended(number, params, stopped=False)
+            if book.stops(number, now.rounds, now.best):
+                return now.ended(number, params, stopped=True)
+    except Interrupted:
+        raise
+    except Exception as error:  # noqa: BLE001 - a trial that fails is a row; the search goes on
+        return failed(number, params, error, time.monotonic() - began)
