@@ -14,7 +14,7 @@ CHROMES := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-long check format browser peers peers-feast services clean $(BENCHES)
+.PHONY: help venv demo test test-long check format browser peers peers-profilers peers-feast services clean $(BENCHES)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,13 @@ peers-feast: .venvs/feast/.made ## install Feast, whose packages fit with no oth
 .venvs/duckdb/.made:
 	$(PYTHON) -m venv .venvs/duckdb
 	.venvs/duckdb/bin/python -m pip install --quiet --disable-pip-version-check $(DUCKDB)
+	@touch $@
+
+peers-profilers: .venvs/profilers/.made ## install the profilers of data that one benchmark compares with, which need an older pandas
+
+.venvs/profilers/.made:
+	$(PYTHON) -m venv .venvs/profilers
+	.venvs/profilers/bin/python -m pip install --quiet --disable-pip-version-check evidently whylogs ydata-profiling pyarrow
 	@touch $@
 
 services: $(STAMPS)/dev ## install the servers that tests start: S3 (moto, with pip) and Azure (azurite, with npm)
