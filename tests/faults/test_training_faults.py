@@ -182,8 +182,10 @@ def test_resume_by_id_after_the_driver_died(
     fault = environment(RAYPIPE_FAULT="training:round:9")
     subprocess.run(command(root, "sampled"), env=fault, capture_output=True, check=False)
     (run_id,) = runs_of(root)
+    # rounds do not wait for the saver, so on a busy machine there may be no checkpoint yet
+    kept = Checkpoints(rp.Lake(root), run_id).latest().rounds
     run = Trainer.resume(rp.Lake(root), run_id)
-    assert run.facts["resumed_at"] > 0
+    assert run.facts["resumed_at"] == kept
     assert run.bundle.content_hash == hashes["sampled", 1]
     assert Trainer.resume(rp.Lake(root), run_id).id == run_id
     record = rp.Runs(rp.Lake(root)).get(run_id)
