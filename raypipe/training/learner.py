@@ -69,6 +69,7 @@ class Build:
         budget: bytes that the session may take; None for what the machine has.
         folder: a folder on a local disk for what does not fit; removed by whoever gave it.
         shared: what other sessions on the same rows have made; None where there is no other.
+        only_valid: whether nobody asks for figures of the rows to learn from, which cost time.
     """
 
     seed: int
@@ -81,6 +82,7 @@ class Build:
     budget: int | None = None
     folder: str | None = field(default=None, repr=False)
     shared: Shared | None = field(default=None, repr=False)
+    only_valid: bool = False
 
 
 class Session(Protocol):

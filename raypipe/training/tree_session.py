@@ -39,7 +39,7 @@ class TreeSession:
     def __init__(self, learner: XGBoost, evals: Evals, params: Mapping[str, Any]) -> None:
         """Made by ``of``; the first of the matrices is trained on."""
         self._learner = learner
-        self._evals = evals
+        self._evals = self._watched = evals
         self._params = dict(params)
         self._samples = samples(learner.params)
         self._booster = self._made(None)
@@ -58,7 +58,10 @@ class TreeSession:
             features=build.features,
             classes=int(build.labels.high) + 1 if learner.task == "multiclass" else None,
         )
-        return cls(learner, evals, params)
+        made = cls(learner, evals, params)
+        if build.only_valid and valid is not None:
+            made._watched = evals[1:]
+        return made
 
     def _made(self, model: bytes | None) -> xgboost.Booster:
         cache = [one for one, _ in self._evals]
@@ -81,7 +84,7 @@ class TreeSession:
         if settings:
             self._booster.set_param(settings)
         self._booster.update(self._evals[0][0], iteration=number)
-        return _figures(self._booster.eval_set(self._evals, number))
+        return _figures(self._booster.eval_set(self._watched, number))
 
     def save(self) -> bytes:
         """The model as UBJ."""

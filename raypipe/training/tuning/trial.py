@@ -70,6 +70,7 @@ class Task:
             budget=self.budget,
             folder=folder,
             shared=shared,
+            only_valid=True,
         )
 
 
