@@ -38,7 +38,7 @@ def driver(root: str, run_on: str = "local", fault: str | None = None) -> Any:
         cwd=ROOT,
         env={**env, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
     )
 
@@ -71,11 +71,10 @@ def test_ctrl_c(whole: list[Any], tmp_path: Path) -> None:
     while not lake.table(TABLE).exists and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=60)
     if process.returncode == 0:  # it was quicker
         assert json.loads(out) == whole
     else:
-        assert "KeyboardInterrupt" in err
         assert lake.table(TABLE).at().count() < 10
     assert told(tuned(lake)) == whole
 
@@ -119,6 +118,6 @@ def test_a_population(ray_session: None, tmp_path: Path) -> None:
 def test_a_killed_driver_of_ray_tune(whole: list[Any], tmp_path: Path) -> None:
     root = str(tmp_path / "lake")
     process = driver(root, "ray", fault="tuning:after-trial:3")
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
+    assert process.wait(timeout=120) == -signal.SIGKILL
+    process.stdout.close()
     assert told(tuned(rp.Lake(root), trainer())) == whole
