@@ -6,7 +6,7 @@ At scale 1, 1,000,000 rows of 1,000,000 users ask three tables with 10,000,000 e
 to three features each; one user has 5 % of all rows. The tables are Delta tables of a lake, in the
 order of time, and every way reads their files; the answer is one frame in the order of the rows.
 With ``--events 4`` the tables have four times the events, in files of the same size. All must
-agree, but Feast: its file store leaves out rows that only later events know of. It also multiplies
+agree, but Feast: its file store gives fewer rows. It also multiplies
 each row with all events of its user, so it runs on a hundredth of the rows (``--feast-scale``),
 with raypipe beside it. It needs a venv of its own in ``.venvs/feast`` with ``feast`` in it, and is
 left out without. Prints two tables and writes ``benchmarks/results/features_point_in_time.json``.

@@ -94,7 +94,7 @@ class Line:
     """
 
     def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stderr
+        self._out = sys.stderr if out is None else out
         self._display: Any = None
         self._notebook = _in_notebook()
         self._width = 0
@@ -121,7 +121,7 @@ class Line:
         print("\r" + shown.ljust(self._width), end="", file=self._out, flush=True)
         self._width = len(shown)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Wipes the line."""
         if self._display is not None:
             from IPython.display import Pretty
@@ -136,3 +136,11 @@ def _in_notebook() -> bool:
     shell = sys.modules.get("IPython")
     now = shell.get_ipython() if shell is not None and hasattr(shell, "get_ipython") else None
     return now is not None and type(now).__name__ == "ZMQInteractiveShell"
+
+
+def time_left(done: int, total: int, seconds: float) -> str:
+    """What is left at the pace so far, in words: ``"about 2 min left"``; empty while unknown."""
+    if done < 1 or done >= total:
+        return ""
+    left = seconds / done * (total - done)
+    return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"

@@ -155,7 +155,7 @@ class Fit:
                 )
             return resumed_at, state, result
         finally:
-            watch.line.end()
+            watch.line.close()
 
     def _bundle(self, state: State, fitted: FittedRecipe, job: Job) -> ModelBundle:
         elastic, valid = self.asked.elastic, self.valid

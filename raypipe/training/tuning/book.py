@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.faults import fault_point
-from raypipe.engine.line import eta
+from raypipe.engine.progress import time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +123,7 @@ class Book:
             best = pick(good, key=lambda one: one.value)
             parts.append(f"best {self._metric} {best.value:.6g} (trial {best.number})")
         now = done - self._before
-        parts.append(eta(now, self._count - self._before, time.monotonic() - self._began))
+        parts.append(time_left(now, self._count - self._before, time.monotonic() - self._began))
         self._say(" · ".join(part for part in parts if part))
 
 

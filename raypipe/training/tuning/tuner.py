@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import logging
@@ -13,7 +14,7 @@ from raypipe.core.errors import ConfigError
 from raypipe.core.identity import content_hash
 from raypipe.engine.cluster import cores, memory_bytes
 from raypipe.engine.folders import OwnedFolder
-from raypipe.engine.line import live_line
+from raypipe.engine.progress import Line
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
 from raypipe.training.objectives import LOWER, plain
@@ -174,7 +175,7 @@ class Tuner:
         if len(known) < self.num_samples:
             for snapshot, name in ((train, "train"), (valid, "valid")):
                 check_roles(snapshot, self.trainer.roles, name)
-            with held((train, valid), tuning_id), live_line() as say:
+            with held((train, valid), tuning_id), contextlib.closing(Line()) as line:
                 book = Book(
                     trials=trials,
                     known=known,
@@ -182,7 +183,7 @@ class Tuner:
                     count=self.num_samples,
                     metric=self.metric,
                     mode=self.mode,
-                    say=say,
+                    say=line.say,
                 )
                 result = self._run(train, valid, config, tuning_id, book)
                 known = book.ended

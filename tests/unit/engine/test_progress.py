@@ -56,9 +56,9 @@ def test_a_line_is_drawn_over_itself_and_wiped() -> None:
     line.say("round 10 of 20")
     line.say("round 9")
     assert out.getvalue() == "\rround 10 of 20\rround 9       "
-    line.end()
+    line.close()
     assert out.getvalue().endswith("\r       \r")
-    line.end()
+    line.close()
     assert out.getvalue().count("\r       \r") == 1
 
 

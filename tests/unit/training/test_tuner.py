@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError, MissingPartError, RecipeError, SchemaError
-from raypipe.engine.line import eta, live_line
+from raypipe.engine.progress import Line, time_left
 from raypipe.training.tuning import tuner as tuner_file
 from raypipe.training.tuning.place import choose
 from raypipe.training.tuning.space import with_settings
@@ -209,13 +210,13 @@ def test_the_line_is_for_terminals_alone() -> None:
 
     log, screen = io.StringIO(), Terminal()
     for out in (log, screen):
-        with live_line(out) as say:
-            say("tuning 3/9 [best]")
+        with contextlib.closing(Line(out)) as line:
+            line.say("tuning 3/9 [best]")
     assert log.getvalue() == ""
     assert "tuning 3/9 [best]" in screen.getvalue()
-    assert (eta(0, 9, 1.0), eta(9, 9, 1.0)) == ("", "")
-    assert eta(3, 9, 30.0) == "about 60 s left"
-    assert eta(1, 9, 30.0) == "about 4 min left"
+    assert (time_left(0, 9, 1.0), time_left(9, 9, 1.0)) == ("", "")
+    assert time_left(3, 9, 30.0) == "about 60 s left"
+    assert time_left(1, 9, 30.0) == "about 4 min left"
 
 
 def test_where_a_search_runs() -> None:
