@@ -278,6 +278,8 @@ def _pick(draw: Draw, columns: Columns, *kinds: str) -> str | None:
 
 
 def _derive(draw: Draw, columns: Columns, fresh: str) -> Made:
+    if _pick(draw, columns, "float64", "int64") is None:  # each is cast to something else
+        return None
     if draw(st.booleans()):
         return T.derive(**{fresh: _truth(draw, columns, 2)}), {fresh: "bool"}
     # As float, so that transforms which follow know what they read.
@@ -286,6 +288,8 @@ def _derive(draw: Draw, columns: Columns, fresh: str) -> Made:
 
 
 def _narrow(draw: Draw, columns: Columns, fresh: str) -> Made:
+    if _pick(draw, columns, "float64", "int64") is None:  # each is cast to something else
+        return None
     # Of whatever type polars gives it, and read by nothing that follows.
     return T.derive(**{fresh: _number(draw, columns, 3)}), {}
 

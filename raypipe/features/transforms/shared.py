@@ -109,7 +109,8 @@ class Coded:
             values = present.cast(pl.Int64).to_numpy()
             least, most = int(values.min()), int(values.max())
             if most - least < min(_RANGE, len(values) + 64):
-                keys = pl.int_range(least, most + 1, eager=True).cast(column.dtype)
+                # The end of a range up to the greatest integer would be no integer of 64 bits.
+                keys = (pl.int_range(most - least + 1, eager=True) + least).cast(column.dtype)
                 return cls(keys, values - least, rows)
         distinct, place = np.unique(present.to_numpy(), return_inverse=True)
         return cls(pl.Series(distinct, dtype=column.dtype), place.astype(np.int64), rows)

@@ -174,3 +174,11 @@ def test_a_lookup_that_could_not_be_read_again_is_refused(monkeypatch: pytest.Mo
             with pytest.raises(RecipeError, match="small tables") as refused:
                 t.lookup(table, on="s", columns=["size"])
             assert refused.value.field == "s"
+
+
+@pytest.mark.parametrize("edge", [2**63 - 1, -(2**63)])
+def test_the_ends_of_64_bits_are_categories(edge: int) -> None:
+    frame = pl.DataFrame({"n": [edge, edge, None, edge]})
+    made = Recipe(t.ordinal("n"), t.count_encode("n")).fit(frame)
+    assert made.row({"n": edge}).tolist() == [0.0, 3.0]
+    assert made.transform(frame)["n_count"].to_list() == [3.0, 3.0, 1.0, 3.0]

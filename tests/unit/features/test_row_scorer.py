@@ -330,3 +330,9 @@ def test_a_piece_of_one_row_is_no_constant() -> None:
     for pieces in range(1, 5):
         one = pl.concat([frame] * pieces, rechunk=False)
         assert _bits(fitted.transform(one).to_numpy()) == want * pieces
+
+
+def test_what_polars_cannot_compute_is_refused_at_the_fit() -> None:
+    frame = pl.DataFrame({"s": ["a", "bc"], "x": [1, 2]})
+    with pytest.raises(RecipeError, match="not supported"):
+        Recipe(T.derive(short=pl.col("x") > -pl.col("s").str.len_chars())).fit(frame)
