@@ -65,7 +65,7 @@ class Fit:
         """
         run_id, choice, valid = self.run_id, self.choice, self.valid
         began = time.monotonic()
-        fitted = self.recipe.fit(self.train, label=self.label)
+        fitted = self.recipe.fit(self.train, label=self.label, run_on=self.asked.run_on)
         self.learner.check_features(fitted.feature_names)
         job = self.job(fitted)
         resumed_at, state, result = self._grown(job)

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from raypipe.core.errors import ConfigError
@@ -78,7 +79,8 @@ class Tuner:
             by default ``report_every``.
         seed: of the search; by default the trainer's.
         run_on: ``"local"`` in this process, ``"ray"`` with Ray Tune, ``"auto"`` by what is known of
-            the rows, the cluster and the scheduler.
+            the rows, the cluster and the scheduler. Trials of several workers run there as
+            ``Trainer`` would; with ``"auto"`` the trainer's own ``run_on`` says where.
 
     Raises:
         MissingPartError: Optuna is not installed (``pip install "raypipe[tune]"``).
@@ -137,6 +139,10 @@ class Tuner:
                 scheduler,
                 'Use scheduler="none", or a trainer with num_workers=1.',
                 "scheduler",
+            )
+        if self.trainer.asked.elastic and run_on == "local":  # not once for each trial, as a row
+            raise ConfigError(
+                "elastic trials need a cluster", run_on, "Give one number of workers.", "run_on"
             )
         self._made_scheduler()  # refuses what is none
         self._choice(0, None)
@@ -204,9 +210,12 @@ class Tuner:
             from raypipe.training.tuning.whole import run_whole
 
             names = {"tuning_id": tuning_id, "metric": self.metric, "mode": self.mode}
-            run_whole(self.trainer, train, valid, book, **names)  # type: ignore[arg-type]
+            trainer = self.trainer.with_learner(self.trainer.learner)
+            if self.run_on != "auto":
+                trainer.asked = replace(trainer.asked, run_on=self.run_on)
+            run_whole(trainer, train, valid, book, **names)  # type: ignore[arg-type]
             return None
-        recipe = self.trainer.recipe.fit(train, label=self.trainer.label)
+        recipe = self.trainer.recipe.fit(train, label=self.trainer.label, run_on=self.run_on)
         self.trainer.learner.check_features(recipe.feature_names)
         rows = sum(part.rows for one in (train, valid) for part in one.parts())
         choice = self._choice(rows * len(recipe.feature_names), cluster_cpus())
