@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from raypipe.core.errors import ConfigError, MissingPartError
+from raypipe.training.objectives import nearest
 
 Learner = Any
 Space = Mapping[str, Any]
@@ -134,11 +134,10 @@ def with_settings(learner: Learner, settings: Mapping[str, Any]) -> Learner:
     others = {name: value for name, value in settings.items() if name not in names}
     if others and not hasattr(learner, _PARAMS):
         name = next(iter(others))
-        near = difflib.get_close_matches(name, names, 1)
         raise ConfigError(
             f"{type(learner).__name__} has no setting of this name",
             name,
-            f"Did you mean {near[0]!r}?" if near else f"It has: {sorted(names)}.",
+            nearest(name, names),
             name,
         )
     params = {**getattr(learner, _PARAMS, {}), **others}

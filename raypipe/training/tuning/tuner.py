@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import logging
 import math
@@ -18,7 +17,7 @@ from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.progress import Line
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
-from raypipe.training.objectives import LOWER, plain
+from raypipe.training.objectives import LOWER, nearest, plain
 from raypipe.training.place import cluster_cpus
 from raypipe.training.survey import check_roles
 from raypipe.training.tuning.book import Book
@@ -116,9 +115,9 @@ class Tuner:
             if not (optional or (whole and value >= 1)):  # type: ignore[operator]
                 raise ConfigError(f"{name} must be a whole number >= 1", value, field=name)
         if search not in SEARCHES:
-            raise ConfigError("unknown search", search, _near(search, SEARCHES), "search")
+            raise ConfigError("unknown search", search, nearest(search, SEARCHES), "search")
         if isinstance(scheduler, str) and scheduler not in SCHEDULERS:
-            act = _near(scheduler, SCHEDULERS)
+            act = nearest(scheduler, SCHEDULERS)
             raise ConfigError("unknown scheduler", scheduler, act, "scheduler")
         self.domains, constants = check_space(space, trainer.learner)
         self._space = distributions(self.domains)
@@ -170,7 +169,7 @@ class Tuner:
             raise ConfigError(
                 "early stopping looks at a metric that is not evaluated",
                 stopping.metric,
-                _near(str(stopping.metric), names),
+                nearest(str(stopping.metric), names),
                 "metric",
             )
         config = self.trainer.config(train, valid)
@@ -364,7 +363,7 @@ def _objective(metric: str | None, mode: Mode | None, metrics: list[str]) -> tup
         raise ConfigError(
             "the metric is not evaluated by the learner",
             chosen,
-            f"{_near(str(chosen), metrics)} A learner evaluates what its eval_metric names.",
+            f"{nearest(str(chosen), metrics)} A learner evaluates what its eval_metric names.",
             "metric",
         )
     if mode is not None and mode not in get_args(Mode):
@@ -373,11 +372,6 @@ def _objective(metric: str | None, mode: Mode | None, metrics: list[str]) -> tup
     if mode == "max" and lower:
         raise ConfigError(f"less {chosen} is better", mode, "Use mode='min'.", "mode")
     return chosen, mode or ("min" if lower else "max")
-
-
-def _near(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), list(known), 1)
-    return f"Did you mean {close[0]!r}?" if close else f"Use one of: {', '.join(known)}."
 
 
 def _values_at_ends(distribution: Any) -> list[int]:

@@ -46,7 +46,7 @@ def lake(lake_root: str) -> rp.Lake:
         ({"gamma": tune.randn(0, 1)}, {}, "has no ends"),
         ({"gamma": tune.sample_from(lambda _: 1)}, {}, "has no ends"),
         (DEPTH, {"metric": "acu"}, "not evaluated by the learner: got acu. Did you mean 'auc'"),
-        (DEPTH, {"metric": "rmse"}, "Use one of: logloss, auc"),
+        (DEPTH, {"metric": "rmse"}, "Use one of: auc, logloss"),
         (DEPTH, {"mode": "max"}, "less logloss is better"),
         (DEPTH, {"mode": "least"}, "unknown mode"),
         (DEPTH, {"num_samples": 0}, "num_samples must be a whole number >= 1: got 0"),
