@@ -100,14 +100,13 @@ class TuneResult:
         """The trainer with the settings of the best trial, and as many rounds as were best.
 
         It does not stop early: its number of rounds is known. Where the learning rate follows a
-        schedule, which depends on the number of rounds, the rounds are all those of the trial.
+        schedule, which depends on the number of rounds, the rounds are all those of the trial. A
+        learner that is fitted at once has no rounds.
         """
         best, learner = self.best, self.trainer.learner
-        rounds = (
-            {}
-            if isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
-            else {"rounds": best.best_round}
-        )
+        scheduled = isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
+        whole = scheduled or not learner.takes.rounds
+        rounds = {} if whole else {"rounds": best.best_round}
         made = self.trainer.with_learner(with_settings(learner, {**best.params, **rounds}))
         made.early_stopping = None
         return made

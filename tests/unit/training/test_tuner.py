@@ -179,6 +179,21 @@ def test_trials_of_several_workers_are_trainings(lake: rp.Lake) -> None:
     assert rp.Runs(lake).list().frame["attempts"].to_list() == [1, 1]
 
 
+def test_an_estimator_that_is_fitted_at_once_is_searched_and_refitted(lake: rp.Lake) -> None:
+    """By several threads at once, whose trials are those of one."""
+    pytest.importorskip("skops")
+    learner = rp.Sklearn(estimator="LogisticRegression")
+    base = rp.Trainer(small.recipe(), label="late", learner=learner, seed=5)
+    rows, judged = lake.table("rows").at(version=1), lake.table("judged").at(version=1)
+    space = {"C": tune.loguniform(0.01, 10.0)}
+    settings = {"num_samples": 6, "scheduler": "none", "search": "random"}
+    found = rp.Tuner(base, space, workers=3, seed=2, **settings).fit(rows, judged)
+    assert {t.status for t in found.trials} == {"finished"}
+    run = found.refit(rows, judged)
+    assert run.bundle.manifest["learner"]["params"] == found.best_params
+    assert run.history["valid"]["logloss"] == [found.best.value]
+
+
 def test_the_best_refits_to_a_run_that_registers(lake: rp.Lake) -> None:
     found = tuned(lake, trainer(early_stopping=rp.EarlyStopping(patience=5)), num_samples=4)
     run = found.refit(lake.table("rows").at())
