@@ -6,6 +6,7 @@ how many there are. What an estimator remembers of its threads is set to one.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,11 @@ _FIGURES = {
     "rmse": metrics.rmse,
 }
 _SEEDS = 2**32
+
+
+_fitting = threading.Lock()
+"""Held during a fit: filters of warnings and limits of threads belong to the whole process, so that
+two fits that overlap would lift each other's, and leave them set when both are done."""
 
 
 class EstimatorSession:
@@ -126,6 +132,7 @@ def fitted(made: Any, rows: Batch, threads: int) -> bytes:
     features = rows.features.astype(np.float64) if linear else rows.features
     label = rows.label.astype(np.float64)
     with (
+        _fitting,
         warnings.catch_warnings(),
         threadpool_limits(1, user_api="blas"),
         threadpool_limits(threads, user_api="openmp"),

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -336,3 +338,30 @@ def test_a_library_that_is_absent_is_named_with_its_extra(library: str) -> None:
     )
     extra = "lightgbm" if library == "lightgbm" else "sklearn"
     assert f"pip install 'raypipe[{extra}]'" in done.stdout
+
+
+def test_fits_do_not_overlap_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fit sets for the whole process is as it was when all are done."""
+    from raypipe.training import estimator_session as at
+    from raypipe.training.feeding import Batch
+
+    inside: list[int] = [0, 0]
+
+    class Slow:
+        def fit(self, *_: Any, **__: Any) -> None:
+            inside[0] += 1
+            inside[1] = max(inside)
+            time.sleep(0.05)
+            inside[0] -= 1
+
+        def get_params(self) -> dict[str, Any]:
+            return {}
+
+    monkeypatch.setattr(at, "to_bytes", lambda _: b"")
+    batch = Batch(np.zeros((2, 1), np.float32), np.zeros(2, np.float32))
+    threads = [threading.Thread(target=at.fitted, args=(Slow(), batch, 1)) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert inside == [0, 1]
