@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import raypipe as rp
+from raypipe.training.tuning import engine
 from raypipe.training.tuning import tuner as tuner_file
 from raypipe.training.tuning.trials import TABLE
 from tests.faults.tuning_run import fill, told, trainer, tuned
@@ -104,14 +105,18 @@ def test_a_search_begun_here_goes_on_with_ray_tune(
     assert len(found.result) == 4
 
 
-def test_a_population(ray_session: None, tmp_path: Path) -> None:
+def test_a_population(ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = fill(str(tmp_path / "lake"))
+    shared = tmp_path / "shared"  # as on a cluster of several machines
+    run = engine.run_ray
+    monkeypatch.setattr(engine, "run_ray", lambda *a, **k: run(*a, **{**k, "storage": str(shared)}))
     found = tuned(lake, scheduler="pbt", num_samples=6, workers=2)
     assert [t.number for t in found.trials] == list(range(6))
     assert {t.status for t in found.trials} == {"finished"}
     assert all(t.rounds == 20 for t in found.trials)
     assert all(1 <= t.params["max_depth"] <= 6 for t in found.trials)
     assert all(0.4 <= t.params["subsample"] <= 1.0 for t in found.trials)
+    assert not shared.exists()  # what Ray Tune kept there is of no use any more
     assert told(tuned(lake, scheduler="pbt", num_samples=6)) == told(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def run_ray(
         cpus: logical CPUs of each trial.
         gpus: of each trial.
         max_failures: how often a trial whose process died begins again.
-        storage: a folder that all nodes share; None on one machine.
+        storage: a folder that all nodes share, removed in the end; None on one machine.
 
     Returns:
         Ray Tune's ``ResultGrid``.
@@ -104,6 +105,8 @@ def run_ray(
         raise
     finally:
         folder.remove()
+        if storage is not None:
+            shutil.rmtree(storage, ignore_errors=True)
     if teller.error is not None:
         raise teller.error
     if not book.whole:

@@ -101,12 +101,15 @@ class TuneResult:
 
         It does not stop early: its number of rounds is known. Where the learning rate follows a
         schedule, which depends on the number of rounds, the rounds are all those of the trial. A
-        learner that is fitted at once has no rounds.
+        learner that is fitted at once has none.
         """
         best, learner = self.best, self.trainer.learner
-        scheduled = isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
-        whole = scheduled or not learner.takes.rounds
-        rounds = {} if whole else {"rounds": best.best_round}
+        rounds = (
+            {}
+            if not learner.takes.rounds
+            or isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
+            else {"rounds": best.best_round}
+        )
         made = self.trainer.with_learner(with_settings(learner, {**best.params, **rounds}))
         made.early_stopping = None
         return made

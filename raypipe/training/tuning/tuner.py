@@ -267,8 +267,8 @@ class Tuner:
         room = min(info.cpus, cores()) if info.local else info.cpus
         workers = self._workers or max(1, int(room // (threads or 1)))
         task = self._task(job, recipe, threads or max(1, int(room // workers)))
+        name = f"{job.run_id}-{uuid.uuid4().hex[:8]}"  # no other search's, so it can be removed
         if nbytes(job, recipe) > _store_bytes() * _STORE_SHARE:
-            name = f"{job.run_id}-{uuid.uuid4().hex[:8]}"
             rows = Rows(job=job, recipe=recipe, name=name)
         else:
             rows = Rows(sets=in_memory(job, recipe))
@@ -277,7 +277,7 @@ class Tuner:
         if isinstance(self.scheduler, str) and not population:
             Decider(made).replay(book.ended)
         root = job.lake.root
-        shared = f"{root}/tuning/{job.run_id}" if "://" not in root else None
+        shared = f"{root}/tuning/{name}" if "://" not in root else None
         return run_ray(
             task,
             rows,
@@ -286,7 +286,7 @@ class Tuner:
             domains=self.domains,
             population=population,
             workers=workers,
-            cpus=info.cpus // workers if info.local and population else task.threads,
+            cpus=max(1, info.cpus // workers) if info.local and population else task.threads,
             gpus=gpus,
             max_failures=self.trainer.asked.max_failures,
             storage=None if info.local or not population else shared,
