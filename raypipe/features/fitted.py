@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.core.identity import canonical_json, content_hash
+from raypipe.core.identity import content_hash
 from raypipe.features.columns import RAW_TYPES, InputSpec, raw_type, types_of, unknown
 from raypipe.features.cuts import each_part
 from raypipe.features.fit import (
@@ -25,26 +24,22 @@ from raypipe.features.fit import (
     schema_of,
     to_slots,
 )
+from raypipe.features.fitted_spec import fitted_data, fitted_text, not_kept, read_fitted
 from raypipe.features.history.fill import filled
 from raypipe.features.plan import Plan, Step, make_plan
-from raypipe.features.profile import Profile
 from raypipe.features.replay import materialised, record, replay
 from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
-from raypipe.features.spec import check_version, read_recipe, recipe_data
-from raypipe.features.stored import MAX_BYTES, load
-from raypipe.features.transforms.base import ROW_HASH, check_keys, slot, tampered
+from raypipe.features.transforms.base import ROW_HASH, slot
 from raypipe.features.transforms.hashing import row_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from raypipe.engine.place import RunOn
+    from raypipe.features.profile import Profile
     from raypipe.features.transforms import Fitted, Transform
     from raypipe.features.transforms.base import PlacedFitted
-
-VERSION = 1
-TRAINING_BYTES = 4 * MAX_BYTES  # a recipe with what training needs
 
 
 class FittedRecipe:
@@ -184,12 +179,8 @@ class FittedRecipe:
                 if not step.transform.cross_fitted:
                     continue
                 if kept is None:
-                    raise RecipeError(
-                        "this recipe was stored for serving, without what training needs",
-                        step.transform.kind,
-                        "Store it with to_json(training=True), or fit it again.",
-                        "training",
-                    )
+                    act = "Store it with to_json(training=True), or fit it again."
+                    raise not_kept(step.transform.kind, act)
                 state = self._learned.states[step.number]
                 one = step.transform.for_training(state, kept[step.number], step.schema)
                 if one is not None:
@@ -285,26 +276,7 @@ class FittedRecipe:
 
     def to_data(self, *, training: bool = False) -> dict[str, Any]:
         """What ``to_json`` writes, as plain values."""
-        if training and self._learned.training is None:
-            raise RecipeError(
-                "this recipe was stored for serving, without what training needs",
-                None,
-                "Fit it again.",
-                "training",
-            )
-        kept = {"training": list(self._learned.training or [])} if training else {}
-        return {
-            **kept,
-            "kind": "raypipe.fitted_recipe",
-            "version": VERSION,
-            "recipe": recipe_data(self.transforms),
-            "label": self.label,
-            "types": dict(self._plan.types),
-            "nullable": list(self._learned.nullable),
-            "states": list(self._learned.states),
-            "profile": self._learned.profile.to_data(),
-            "rows": self._learned.rows,
-        }
+        return fitted_data(self.transforms, self._plan, self._learned, training=training)
 
     def to_json(self, *, training: bool = False) -> str:
         """Canonical JSON text; ``from_json`` reads it.
@@ -318,16 +290,7 @@ class FittedRecipe:
             RecipeError: it is asked for and was not kept; or the text is longer than ``from_json``
                 reads.
         """
-        text = canonical_json(self.to_data(training=training))
-        limit = TRAINING_BYTES if training else MAX_BYTES
-        if len(text) > limit:
-            raise RecipeError(
-                "the fitted recipe is too large to be stored",
-                f"{len(text)} bytes",
-                f"Up to {limit} bytes can be read: fit fewer categories, with group_rare.",
-                "recipe",
-            )
-        return text
+        return fitted_text(self.to_data(training=training), training=training)
 
     @classmethod
     def from_json(cls, data: str | bytes | Mapping[str, Any]) -> Self:
@@ -338,38 +301,9 @@ class FittedRecipe:
         Raises:
             RecipeError: the version is unknown or anything is not as this library writes it.
         """
-        found = load(data, "fitted recipe", TRAINING_BYTES)
-        keys = {"kind", "version", "recipe", "label", "types", "nullable", "states", "profile"}
-        kept = {"training"} if isinstance(found, Mapping) and "training" in found else set()
-        check_keys(found, {*keys, "rows", *kept}, "fitted recipe")
-        check_version(found, "raypipe.fitted_recipe", VERSION)
-        transforms = read_recipe(found["recipe"])
-        label, types, states = found["label"], found["types"], found["states"]
-        if label is not None and not isinstance(label, str):
-            raise tampered("fitted recipe", "the label is not a name", "label")
-        if not isinstance(types, Mapping) or not all(
-            isinstance(kind, str) and kind in RAW_TYPES for kind in types.values()
-        ):
-            raise tampered("fitted recipe", "the types are not raw types", "types")
-        plan = make_plan(transforms, label, types)
-        if set(plan.types) != set(types):
-            raise tampered("fitted recipe", "it names columns that nothing reads", "types")
-        if not isinstance(states, list) or len(states) != len(plan.steps):
-            raise tampered("fitted recipe", "not a state for each transform", "states")
-        needed = {*plan.live, *plan.label_live}
-        if any(one is not None for n, one in enumerate(states) if n not in needed):
-            raise tampered("fitted recipe", "a transform that nothing needs has a state", "states")
-        nullable, rows = found["nullable"], found["rows"]
-        if not isinstance(nullable, list) or not all(name in plan.inputs for name in nullable):
-            raise tampered("fitted recipe", "nullable names what is no input", "nullable")
-        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
-            raise tampered("fitted recipe", "rows is not a whole number", "rows")
-        training = found["training"] if kept else None
-        if kept and (not isinstance(training, list) or len(training) != len(plan.steps)):
-            raise tampered("fitted recipe", "training is not a list of the steps", "training")
-        profile = Profile.from_json(found["profile"])
-        made = cls(transforms, plan, Learned(states, profile, nullable, rows, training))
-        if training is not None:
+        transforms, plan, learned = read_fitted(data)
+        made = cls(transforms, plan, learned)
+        if learned.training is not None:
             made._placed()  # checks it
         return made
 
