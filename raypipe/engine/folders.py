@@ -62,7 +62,8 @@ def sweep() -> list[str]:
     somewhere else, is not touched, not even opened.
     """
     removed = []
-    for path in _base().glob(f"{_PREFIX}*"):
+    bases = {_base(), Path(tempfile.gettempdir())}  # what need not be short lies where TMPDIR says
+    for path in (path for base in sorted(bases) for path in base.glob(f"{_PREFIX}*")):
         if _is_own_folder(path) and _abandoned(path / _LOCK):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(str(path))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from raypipe.engine import folders
+from raypipe.training.tuning.prepared import NodeFolder
 
 
 def _left_behind(folder: Path) -> Path:
@@ -25,6 +27,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     base = tmp_path / "base"
     base.mkdir()
     monkeypatch.setattr(folders, "_base", lambda: base)
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
     return base
 
 
@@ -36,6 +39,21 @@ def test_only_folders_whose_owner_is_gone_are_swept(base: Path) -> None:
     assert folders.sweep() == [str(gone)]
     assert sorted(path.name for path in base.iterdir()) == ["other", Path(alive.path).name]
     alive.remove()
+
+
+def test_rows_of_a_killed_search_are_swept_where_they_lie(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too long a place for what Ray needs, and so not the base."""
+    long = tmp_path / ("long" * 10)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    rows = NodeFolder("killed")
+    assert rows.path.parent == long
+    os.utime(rows.path / "owner.lock", (time.time() - 600, time.time() - 600))
+    gone = _left_behind(base / "raypipe-gone")
+    assert set(folders.sweep()) == {str(gone), str(rows.path)}
+    rows.close()
 
 
 def test_a_folder_of_another_user_is_not_touched(
