@@ -17,7 +17,7 @@ from raypipe.training.checkpoints import Checkpoints, Saver
 from raypipe.training.feeding import Feed
 from raypipe.training.learner import Build
 from raypipe.training.plan import plan_shards
-from raypipe.training.state import State, extended
+from raypipe.training.state import State, extended, first_rounds
 
 if TYPE_CHECKING:
     from raypipe.lake import Lake
@@ -144,14 +144,14 @@ def _grow(job: Job, session: Session, begin: State, step: Step, saver: Saver | N
         while state.rounds < job.learner.rounds and not state.best.stopped:
             if not step(state):
                 break
-            figures = session.grow(state.rounds)
-            extended(history, figures)
-            state = replace(state, rounds=state.rounds + 1, history=history)
+            figures, best = session.grow(state.rounds), state.best
             if job.stopping is not None:
                 metric = job.stopping.metric or job.learner.metrics[0]
                 score = figures["valid"][metric]
-                best = state.best.after(score, state.rounds - 1, job.stopping, metric)
-                state = replace(state, best=best)
+                best = best.after(score, state.rounds, job.stopping, metric)
+            extended(history, figures)
+            # At once, so that Ctrl-C meets a round that is done or one that is not.
+            state = replace(state, rounds=state.rounds + 1, history=history, best=best)
             fault_point("training:round")
             if saver is not None and _due(job, saved_at, state.rounds - saved_rounds):
                 kept = replace(state, model=session.save(), history=copy.deepcopy(history))
@@ -159,7 +159,8 @@ def _grow(job: Job, session: Session, begin: State, step: Step, saver: Saver | N
                 saved_at, saved_rounds = time.monotonic(), state.rounds
     except KeyboardInterrupt:
         if saver is not None and state.rounds and job.learner.takes.resumes:
-            saver.offer(replace(state, model=session.cut(state.rounds)))
+            whole = first_rounds(history, state.rounds)
+            saver.offer(replace(state, model=session.cut(state.rounds), history=whole))
         raise
     done = state.rounds >= job.learner.rounds or state.best.stopped
     keep = state.best.round + 1 if done and job.stopping is not None else state.rounds

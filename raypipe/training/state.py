@@ -80,3 +80,11 @@ def extended(history: History, figures: Figures) -> None:
     for name, values in figures.items():
         for metric, value in values.items():
             history.setdefault(name, {}).setdefault(metric, []).append(value)
+
+
+def first_rounds(history: History, rounds: int) -> History:
+    """The figures of so many rounds."""
+    return {
+        name: {metric: values[:rounds] for metric, values in each.items()}
+        for name, each in history.items()
+    }
