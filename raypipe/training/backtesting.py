@@ -12,6 +12,7 @@ from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.core.markup import html_table
 from raypipe.models import labelled_scores, metrics
 from raypipe.models.evaluation import interval
+from raypipe.training.figures import gives_scores
 from raypipe.training.objectives import nearest
 from raypipe.training.runs.chart import line_chart
 
@@ -166,7 +167,8 @@ def backtest(
         rows: all rows.
         splits: as ``rp.evaluation.rolling_origin`` gives them.
         time: the column that tells a row's time.
-        metrics: what is taken; the usual ones of the kind of problem by default.
+        metrics: what is taken; the usual ones of the kind of problem by default, which take
+            probabilities of classes, or the number itself.
         level: the share that the intervals hold.
         resamples: draws of each interval.
         seed: of the draws.
@@ -210,6 +212,13 @@ def _check(
         )
     if trainer.learner.task == "ranking" or trainer.roles.margin:
         raise ConfigError("a backtest takes neither a ranking nor a base margin", field="trainer")
+    if chosen == _USUAL.get(trainer.learner.task) and not gives_scores(trainer.learner):
+        raise ConfigError(
+            "the usual metrics do not suit what this objective gives",
+            trainer.learner,
+            "Name those that do in metrics=, or choose another objective.",
+            "metrics",
+        )
     for one in chosen:
         if one.kind != trainer.learner.task:
             raise ConfigError(

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from raypipe.training.state import State
     from raypipe.training.survey import Roles
 
-_NOT_SCORES = ("binary:logitraw", "binary:hinge", "multi:softmax", "reg:quantileerror")
-_OTHERWISE = (*_NOT_SCORES, "survival:cox")
+_OTHERWISE = frozenset(
+    {"binary:logitraw", "binary:hinge", "multi:softmax", "reg:quantileerror", "survival:cox"}
+)
+
+
+def gives_scores(learner: Learner) -> bool:
+    """Whether what the model gives is what the usual metrics take: a probability, or the number."""
+    name = getattr(getattr(learner, "objective", None), "name", "")
+    return learner.task != "ranking" and name not in _OTHERWISE
 
 
 def final_figures(
@@ -25,9 +32,7 @@ def final_figures(
     Where the scores alone do not tell them (a ranking, weights, margins, outputs that are no
     probabilities) they are the learner's own figures of the round that the model ends with.
     """
-    name = getattr(getattr(learner, "objective", None), "name", "")
-    plain = not roles.columns and learner.task != "ranking" and name not in _OTHERWISE
-    if plain:
+    if not roles.columns and gives_scores(learner):
         return metrics.evaluate(*labelled_scores(bundle, valid), kind=learner.task)
     last = state.best.round if state.best.round >= 0 and state.done else -1
     return {metric: values[last] for metric, values in state.history["valid"].items()}

@@ -43,6 +43,22 @@ def trainer(**more: Any) -> rp.Trainer:
     return rp.Trainer(recipe, label="late", **{**settings, **more})
 
 
+def logits() -> rp.XGBoost:
+    return rp.XGBoost(rounds=2, params={"objective": "binary:logitraw"})
+
+
+def test_metrics_that_are_named_take_what_the_objective_gives(rows: rp.Snapshot) -> None:
+    found = rp.backtest(
+        trainer(learner=logits()),
+        rows,
+        SPLITS[:1],
+        time="day",
+        metrics=[rp.metrics.roc_auc],
+        resamples=100,
+    )
+    assert 0.5 < found.means()["roc_auc"] < 1.0
+
+
 def test_each_fold_is_what_one_would_do_by_hand(rows: rp.Snapshot, tmp_path: Path) -> None:
     found = rp.backtest(trainer(), rows, SPLITS, time="day", resamples=100)
     assert len(found.folds) == 2
@@ -83,6 +99,7 @@ def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
         ({"early_stopping": rp.EarlyStopping()}, {}, ConfigError, "stop early"),
         ({"base_margin": "x"}, {}, ConfigError, "base margin"),
         ({}, {"metrics": [rp.metrics.rmse]}, ConfigError, "does not suit"),
+        ({"learner": logits()}, {}, ConfigError, "do not suit what this objective gives"),
         ({}, {"time": "dya"}, SchemaError, "Did you mean 'day'"),
         ({}, {"time": "text"}, SchemaError, "a date or a time"),
         (
