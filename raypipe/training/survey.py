@@ -20,6 +20,8 @@ from raypipe.training.objectives import nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from raypipe.core.scan import ScanPart
     from raypipe.engine.place import RunOn
     from raypipe.features import FittedRecipe
@@ -128,6 +130,7 @@ class _Facts:
     values: frozenset[float]
     groups: pl.DataFrame | None
     fault: tuple[str, str, str] | None
+    weighs: bool  # whether a row with a label has a weight above 0
 
 
 def survey(
@@ -143,7 +146,8 @@ def survey(
     Raises:
         SchemaError: a column is not there, or is of a type that it cannot have.
         RecipeError: a label is infinite; a weight or a margin is missing where there is a label,
-            or cannot be one; the rows of a group do not lie together.
+            or is no finite number of 32 bits; a weight is negative, or all are 0; the rows of a
+            group do not lie together.
         ConfigError: no row has a label.
     """
     check_roles(snapshot, roles, wanted)
@@ -160,6 +164,9 @@ def survey(
     if not labels.count:
         what = "no row has a label" if wanted == "train" else "no validation row has a label"
         raise ConfigError(what, repr(snapshot), f"Check the filter of {wanted}=.", wanted)
+    if roles.weight and not any(facts.weighs for facts in found):
+        what = f"{roles.weight!r} is 0 in every row of {wanted}= with a label"
+        raise RecipeError(what, None, "Give some rows a weight.", roles.weight)
     frames = [facts.groups for facts in found if facts.groups is not None]
     runs = _runs(frames, roles.group) if roles.group else ()
     return Survey(pieces=pieces, labels=labels, runs=runs)
@@ -252,6 +259,7 @@ def _look(recipe: FittedRecipe, roles: Roles, scan: ScanPart) -> _Facts:
         values=frozenset(values[:_MOST_VALUES].tolist()),
         groups=_group_runs(rows, roles.group) if roles.group else None,
         fault=fault,
+        weighs=roles.weight is not None and bool((_as_learned(rows[roles.weight]) > 0.0).any()),
     )
 
 
@@ -262,12 +270,17 @@ def _role_fault(rows: pl.DataFrame, roles: Roles) -> tuple[str, str, str] | None
             return f"{name!r} is missing in a row with a label", "null", name
         if name == roles.group:
             continue
-        values = column.to_numpy().astype(np.float64)
+        values = _as_learned(column)
         bad = ~np.isfinite(values) | ((values < 0.0) if name == roles.weight else False)
         if bad.any():
             kind = "weight" if name == roles.weight else "base margin"
-            return f"a {kind} cannot be this", repr(float(values[bad][0])), name
+            return f"a {kind} cannot be this", repr(float(column.to_numpy()[bad][0])), name
     return None
+
+
+def _as_learned(column: pl.Series) -> npt.NDArray[np.float32]:
+    """As learners take it: what 32 bits cannot hold is infinite, or 0."""
+    return column.cast(pl.Float32).to_numpy()
 
 
 def _group_runs(rows: pl.DataFrame, group: str) -> pl.DataFrame:

@@ -165,3 +165,23 @@ def test_labels_that_do_not_suit_the_objective(snapshot: rp.Snapshot) -> None:
         train(snapshot, "grade", {"objective": "rank:ndcg"})
     with pytest.raises(ConfigError, match="does not give"):
         train(snapshot, "two", {}, learner={"monotone": {"aa": 1}})
+
+
+@pytest.mark.parametrize(
+    ("role", "value", "message"),
+    [
+        ("weight", 1e300, "a weight cannot be this: got 1e\\+300"),
+        ("base_margin", -1e300, "a base margin cannot be this: got -1e\\+300"),
+        ("weight", 0.0, "'role' is 0 in every row of train="),
+        ("weight", 1e-60, "'role' is 0 in every row of train="),
+    ],
+)
+def test_what_is_infinite_or_nothing_in_32_bits(
+    lake_root: str, role: str, value: float, message: str
+) -> None:
+    table = rp.Lake(lake_root).table("rows")
+    table.append(rows(40).with_columns(role=pl.lit(value)))
+    roles: dict[str, Any] = {role: "role"}
+    trainer = rp.Trainer(recipe(), label="two", run_on="local", **roles)
+    with pytest.raises(RecipeError, match=message):
+        trainer.fit(table.at())
