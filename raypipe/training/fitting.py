@@ -113,6 +113,7 @@ class Fit:
         if valid is not None:
             _check_valid(fitted, valid)
             other = survey(valid, fitted, self.roles, run_on=choice.place, wanted="valid")
+            self.learner.check_labels(look.labels.with_ends_of(other.labels))
         local = max(1, cores() // asked.most_workers)
         placed = {"training": True} if hasattr(fitted, "training_features") else {}
         to_json: Callable[..., str] = fitted.to_json

@@ -6,7 +6,7 @@ which rows go to which rank, exactly: no rank is without a labelled row, and non
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -95,6 +95,16 @@ class Labels:
     whole: bool
     odd: float | None = None
     values: frozenset[float] = frozenset()
+
+    def with_ends_of(self, other: Labels) -> Labels:
+        """These, as far as others reach: what is learned of these must be able to judge those."""
+        return replace(
+            self,
+            low=min(self.low, other.low),
+            high=max(self.high, other.high),
+            whole=self.whole and other.whole,
+            odd=self.odd if other.odd is None else other.odd,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

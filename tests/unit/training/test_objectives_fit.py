@@ -185,3 +185,14 @@ def test_what_is_infinite_or_nothing_in_32_bits(
     trainer = rp.Trainer(recipe(), label="two", run_on="local", **roles)
     with pytest.raises(RecipeError, match=message):
         trainer.fit(table.at())
+
+
+@pytest.mark.parametrize("learner", [rp.XGBoost(params={"objective": "multi:softprob"}), None])
+def test_validation_rows_of_a_class_that_is_not_learned(
+    snapshot: rp.Snapshot, learner: Any
+) -> None:
+    label = "three" if learner else "grade"
+    few = snapshot.where(pl.col(label) < 2)
+    trainer = rp.Trainer(recipe(), label=label, learner=learner, run_on="local")
+    with pytest.raises(RecipeError, match=r"no row of a class|must be 0, 1 or null"):
+        trainer.fit(few, snapshot)
