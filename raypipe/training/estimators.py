@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.training.estimator_names import ESTIMATORS
 from raypipe.training.fitness import check_labels
 from raypipe.training.objectives import Objective, Task, nearest
@@ -124,7 +124,18 @@ class Sklearn:
                 class has no row.
         """
         objective = Objective(self.estimator, self.task, self.metrics[0], **_LABELS[self.task])
-        check_labels(objective, labels)
+        if self.task != "multiclass":
+            return check_labels(objective, labels)
+        check_labels(objective, labels, self.classes)
+        absent = [number for number in range(self.classes) if number not in labels.values]
+        if absent:  # the estimator would leave its column out
+            raise RecipeError(
+                f"the label {labels.name!r} has no row of a class",
+                f"class {absent[0]} of {self.classes}",
+                "Number the classes from 0 without gaps, and give classes= as many as there are.",
+                labels.name,
+            )
+        return None
 
     def check_features(self, features: Sequence[str]) -> None:
         """No setting names a feature."""

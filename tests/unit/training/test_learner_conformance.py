@@ -313,6 +313,16 @@ def test_missing_values_and_labels_that_do_not_suit(snapshot: rp.Snapshot) -> No
         ).fit(snapshot)
 
 
+@pytest.mark.parametrize("classes", [3, 4])
+def test_a_class_of_an_estimator_without_a_row(snapshot: rp.Snapshot, classes: int) -> None:
+    learner = rp.Sklearn(estimator="RandomForestClassifier", classes=classes)
+    label = "two" if classes == 3 else "three"
+    with pytest.raises(RecipeError, match=f"no row of a class: got class {classes - 1}"):
+        rp.Trainer(
+            rp.Recipe(rp.transforms.select("x")), label=label, learner=learner, run_on="local"
+        ).fit(snapshot)
+
+
 def test_a_file_that_would_build_something_else_is_refused() -> None:
     import skops.io
 
