@@ -78,6 +78,23 @@ def scheduler(
     raise ConfigError("unknown scheduler", name, f"Use one of {SCHEDULERS}.", "scheduler")
 
 
+def told_scheduler(made: Any) -> Any:
+    """A scheduler as JSON: its name, or the kind and the settings of one that was not used yet."""
+    if made is None or isinstance(made, str | bool | int):
+        return made
+    if isinstance(made, float):
+        return repr(made)
+    if isinstance(made, list | tuple):
+        return [told_scheduler(one) for one in made]
+    if isinstance(made, dict):
+        return {str(name): told_scheduler(value) for name, value in made.items()}
+    named = made if hasattr(made, "__qualname__") else type(made)
+    kind = f"{named.__module__}.{named.__qualname__}"
+    if not kind.startswith("ray.tune."):
+        return kind
+    return {"kind": kind, "settings": told_scheduler(getattr(made, "__dict__", {}))}
+
+
 def ends(domains: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """The least and the greatest value of each domain of numbers."""
     found = {}

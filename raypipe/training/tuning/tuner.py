@@ -24,7 +24,7 @@ from raypipe.training.tuning.book import Book
 from raypipe.training.tuning.place import choose
 from raypipe.training.tuning.prepared import NodeFolder, in_memory, nbytes
 from raypipe.training.tuning.result import TuneResult
-from raypipe.training.tuning.schedulers import SCHEDULERS, Decider, scheduler
+from raypipe.training.tuning.schedulers import SCHEDULERS, Decider, scheduler, told_scheduler
 from raypipe.training.tuning.search import SEARCHES, Mode, Proposals
 from raypipe.training.tuning.space import (
     check_space,
@@ -126,6 +126,7 @@ class Tuner:
         self.metric, self.mode = _objective(metric, mode, list(learner.metrics))
         self.num_samples, self.search = num_samples, search
         self.scheduler, self.run_on = scheduler, run_on
+        self._named = told_scheduler(scheduler)  # before it is used, which changes it
         self.seed = trainer.seed if seed is None else seed
         self.rounds = max(learner.rounds, *_values_at_ends(self._space.get("rounds")))
         self.every = report_every or max(1, math.ceil(self.rounds / _REPORTS))
@@ -330,7 +331,6 @@ class Tuner:
 
     def _id(self, config: dict[str, Any]) -> str:
         """Names the search by all that its trials depend on, but for how many there are."""
-        named = self.scheduler if isinstance(self.scheduler, str) else _kind(self.scheduler)
         optuna = require_optuna()
         space = {
             name: json.loads(optuna.distributions.distribution_to_json(one))
@@ -341,7 +341,7 @@ class Tuner:
             "space": space,
             "metric": self.metric,
             "mode": self.mode,
-            "scheduler": named,
+            "scheduler": self._named,
             "search": self.search,
             "every": self.every,
             "grace": self.grace,
@@ -380,10 +380,6 @@ def _values_at_ends(distribution: Any) -> list[int]:
         return [1, 1]
     choices = getattr(distribution, "choices", None)
     return [1, max(choices)] if choices else [1, distribution.high]
-
-
-def _kind(scheduler: Any) -> str:
-    return f"{type(scheduler).__module__}.{type(scheduler).__qualname__}"
 
 
 def _store_bytes() -> float:
