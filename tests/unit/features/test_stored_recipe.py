@@ -48,6 +48,18 @@ def test_a_tampered_file_is_refused_and_the_place_named(key: str, wrong: Any, fi
     assert refused.value.field == field
 
 
+def test_half_of_a_pair_is_no_text() -> None:
+    rows = pl.DataFrame({"name": ["x\U0001f600", "y", "z"], "late": [0, 1, 1]})
+    fitted = Recipe(transforms.target_encode("name")).fit(rows, "late")
+    text = fitted.to_json()
+    escaped = json.dumps(json.loads(text))
+    assert "\\ud83d" in escaped
+    assert FittedRecipe.from_json(escaped).to_json() == text
+    for half in (r"\ud83d", r"\uDE00", "\ud83d"):
+        with pytest.raises(RecipeError):
+            FittedRecipe.from_json(text.replace("x\U0001f600", half))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": NaN}', "[" * 100_000, b"\xff", 5])
 def test_what_is_no_stored_recipe_is_refused(text: Any) -> None:
     for load in (FittedRecipe.from_json, Recipe.from_json, Profile.from_json):
