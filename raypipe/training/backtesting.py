@@ -12,6 +12,7 @@ from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.core.markup import html_table
 from raypipe.models import labelled_scores, metrics
 from raypipe.models.evaluation import interval
+from raypipe.models.evaluation.intervals import check_draws
 from raypipe.training.figures import gives_scores
 from raypipe.training.objectives import nearest
 from raypipe.training.runs.chart import line_chart
@@ -174,12 +175,14 @@ def backtest(
         seed: of the draws.
 
     Raises:
-        ConfigError: there are no splits, one has no row to train or to judge on, or the trainer
-            ranks, stops early or begins from a margin, for which folds have no rows.
+        ConfigError: there are no splits, one has no row to train or to judge on or names a time
+            zone, no interval can be drawn as asked, or the trainer ranks, stops early or begins
+            from a margin, for which folds have no rows.
         SchemaError: there is no such column of time.
         TrainingError: as ``Trainer.fit``.
     """
-    chosen = tuple(metrics) or _USUAL.get(trainer.learner.task, ())
+    splits, chosen = tuple(splits), tuple(metrics) or _USUAL.get(trainer.learner.task, ())
+    check_draws(level, resamples, seed)
     _check(trainer, rows, splits, time, chosen)
     folds = []
     for split in splits:
@@ -231,6 +234,14 @@ def _check(
         raise SchemaError("there is no such column", time, nearest(time, rows.schema), time)
     if not rows.schema[time].is_temporal():
         raise SchemaError("a backtest goes by a date or a time", str(rows.schema[time]), None, time)
+    for split in splits:
+        if getattr(split.train_end, "tzinfo", None) or getattr(split.test_start, "tzinfo", None):
+            raise ConfigError(
+                "a table's times are in UTC and name no zone, but a split's do",
+                str(split),
+                "Give them in UTC, without a zone.",
+                "splits",
+            )
     asked = {}
     for number, split in enumerate(splits):
         asked[f"train {number}"] = split.train(time).sum()

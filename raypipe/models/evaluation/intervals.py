@@ -153,6 +153,19 @@ def compare(
     return _interval(name, value, y.size, keys, figure, level, resamples, seed)
 
 
+def check_draws(level: float, resamples: int, seed: int) -> None:
+    """Refuses what no interval can be drawn by.
+
+    Raises:
+        ConfigError: the level is no share, or the draws or their seed no such whole number.
+    """
+    if not isinstance(level, int | float) or not 0 < level < 1:
+        raise ConfigError("level must be between 0 and 1", level, field="level")
+    for name, value, least in (("resamples", resamples, _LEAST), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} must be a whole number >= {least}", value, field=name)
+
+
 def _interval(
     name: str,
     value: float,
@@ -163,12 +176,7 @@ def _interval(
     resamples: int,
     seed: int,
 ) -> Interval:
-    if not 0 < level < 1:
-        raise ConfigError("level must be between 0 and 1", level, field="level")
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < _LEAST:
-        raise ConfigError(
-            f"resamples must be a whole number >= {_LEAST}", resamples, field="resamples"
-        )
+    check_draws(level, resamples, seed)
     if keys is not None and len(keys) != rows:
         raise ConfigError("there must be one key for each row", f"{len(keys)} for {rows} rows")
     draws = _draws(rows, keys, resamples, np.random.default_rng(seed))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +15,9 @@ from raypipe.core.errors import ConfigError, SchemaError
 DAY = timedelta(days=1)
 SPLITS = rp.evaluation.rolling_origin(
     date(2026, 1, 21), date(2026, 2, 10), horizon=10 * DAY, gap=2 * DAY
+)
+ZONED = rp.evaluation.rolling_origin(
+    datetime(2026, 1, 21, tzinfo=UTC), datetime(2026, 2, 10, tzinfo=UTC), horizon=10 * DAY
 )
 
 
@@ -96,6 +99,12 @@ def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
     before = len(rp.Runs(rows.lake).list())
     cases: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         ({}, {"splits": ()}, ConfigError, "one split or more"),
+        ({}, {"splits": iter(())}, ConfigError, "one split or more"),
+        ({}, {"splits": ZONED}, ConfigError, "Give them in UTC, without a zone"),
+        ({}, {"level": 95}, ConfigError, "level must be between 0 and 1"),
+        ({}, {"level": "0.95"}, ConfigError, "level must be between 0 and 1"),
+        ({}, {"resamples": 10}, ConfigError, "resamples must be a whole number >= 100"),
+        ({}, {"seed": -1}, ConfigError, "seed must be a whole number >= 0"),
         ({"early_stopping": rp.EarlyStopping()}, {}, ConfigError, "stop early"),
         ({"base_margin": "x"}, {}, ConfigError, "base margin"),
         ({}, {"metrics": [rp.metrics.rmse]}, ConfigError, "does not suit"),
