@@ -67,7 +67,8 @@ class LightGBM:
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)
         rate = self.learning_rate
-        if not isinstance(rate, Schedule) and not 0.0 < rate <= 1.0:
+        number = isinstance(rate, int | float) and 0.0 < rate <= 1.0
+        if not (isinstance(rate, Schedule) or number):
             raise ConfigError("learning_rate must be in (0, 1]", rate, field="learning_rate")
         if self.objective not in OBJECTIVES:
             raise ConfigError(

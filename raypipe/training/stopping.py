@@ -32,11 +32,12 @@ class EarlyStopping:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.patience, int) or self.patience < 1:
+        patience, delta = self.patience, self.min_delta
+        if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
             raise ConfigError(
                 "patience must be a whole number >= 1", self.patience, field="patience"
             )
-        if not (math.isfinite(self.min_delta) and self.min_delta >= 0.0):
+        if not (isinstance(delta, int | float) and math.isfinite(delta) and delta >= 0.0):
             raise ConfigError("min_delta must be >= 0", self.min_delta, field="min_delta")
 
     def to_dict(self) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class Trainer:
             max_failures=max_failures,
         )
         self.roles = Roles(weight=weight, margin=margins, group=group)
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            raise ConfigError("seed must be a whole number from 0 to 2**63 - 1", seed, field="seed")
         self.seed = seed
         self.early_stopping = early_stopping
         if (self.learner.task == "ranking") != (group is not None):
@@ -150,6 +152,10 @@ class Trainer:
         """
         if self.early_stopping is not None:
             self._check_stopping(valid)
+        try:
+            json.dumps(tags, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigError("tags must be plain JSON", str(error), field="tags") from None
         config = self.config(train, valid, tags, rebuild)
         run_id = run_id_of(config)
         finished = read_finished(train.lake, run_id, valid)

@@ -291,7 +291,7 @@ def _check_settings(too_good: float, false_alarm: float, most_rows: int) -> None
         ("too_good", too_good, 0.5, 1.0),
         ("false_alarm", false_alarm, 0.0, 1.0),
     ):
-        if not low < value < high:
+        if not isinstance(value, int | float) or not low < value < high:
             raise RecipeError(f"{name} is a share between {low} and {high}", value, None, name)
     if most_rows < 8:
         raise RecipeError(

@@ -231,6 +231,7 @@ def test_the_bound_holds_as_often_as_it_says() -> None:
         ({"times_of": {"x": "y"}}, "y"),
         ({"label": "none"}, "none"),
         ({"too_good": 0.4}, "too_good"),
+        ({"too_good": "0.9"}, "too_good"),
         ({"false_alarm": 1.0}, "false_alarm"),
         ({"most_rows": 1}, "most_rows"),
         ({"time": None, "times_of": {"x": "at"}}, "time"),

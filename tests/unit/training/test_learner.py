@@ -142,3 +142,23 @@ def test_a_trainer_with_another_learner_keeps_all_else() -> None:
     assert trainer.learner.rounds == 5
     with pytest.raises(ConfigError, match="ranking needs a group"):
         trainer.with_learner(rp.XGBoost())
+
+
+@pytest.mark.parametrize("seed", ["7", 1.5, True, -1, 2**63])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(ConfigError, match="seed must be a whole number"):
+        rp.Trainer(small.recipe(), label="late", seed=seed)
+
+
+@pytest.mark.parametrize("given", [{"patience": True}, {"min_delta": "1"}, {"min_delta": -1}])
+def test_when_to_stop_is_numbers(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(given))):
+        rp.EarlyStopping(**given)
+
+
+def test_what_is_no_json_is_no_tag(lake_root: str) -> None:
+    table = rp.Lake(lake_root).table("rows")
+    table.append(small.rows(n=50))
+    for tag in (object(), float("nan")):
+        with pytest.raises(ConfigError, match="tags must be plain JSON"):
+            rp.Trainer(small.recipe(), label="late").fit(table.at(), tags={"by": tag})

@@ -276,6 +276,7 @@ def test_early_stopping_by_lightgbm(snapshot: rp.Snapshot) -> None:
         (lambda: rp.LightGBM(params={"seed": 1}), "Trainer\\(seed=\\)"),
         (lambda: rp.LightGBM(metrics=("rmse",)), "does not suit binary"),
         (lambda: rp.LightGBM(num_leaves=1), "num_leaves"),
+        (lambda: rp.LightGBM(learning_rate="0.1"), "learning_rate must be in"),  # type: ignore[arg-type]
         (lambda: rp.LightGBM(params={"bagging_fraction": 7.0}).check(), "LightGBM refuses"),
         (lambda: rp.Sklearn(estimator="SVC"), "unsupported estimator"),
         (lambda: rp.Sklearn(estimator="RandomForrestClassifier"), "Did you mean"),
