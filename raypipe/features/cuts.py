@@ -118,7 +118,10 @@ def schema_of(data: Data) -> dict[str, pl.DataType]:
     if isinstance(data, Scan):
         return dict(data.schema)
     raise RecipeError(
-        "a recipe reads a polars frame or a scan", type(data).__name__, "Pass one.", "data"
+        "a recipe reads a polars frame or a snapshot of a table",
+        f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}",
+        "Pass Table.at(), or pl.from_pandas(frame) of a pandas frame.",
+        "data",
     )
 
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
+from raypipe.features.show import profile_html
 from raypipe.features.stored import load
 from raypipe.features.transforms.base import check_keys, is_number, tampered
 
@@ -199,6 +200,9 @@ class Profile:
 
     columns: dict[str, ColumnProfile]
     version: int = VERSION
+
+    def _repr_html_(self) -> str:
+        return profile_html(self.columns.values())
 
     def to_json(self) -> str:
         """Canonical JSON text."""

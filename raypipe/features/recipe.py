@@ -46,13 +46,15 @@ class Recipe:
     def __init__(self, *transforms: Transform | Sequence[Transform]) -> None:
         flat: list[Transform] = []
         for given in transforms:
-            flat.extend([given] if isinstance(given, Transform) else given)
+            flat.extend(given if isinstance(given, list | tuple) else [given])  # type: ignore[list-item]  # judged below
         for one in flat:
             if not isinstance(one, Transform):
                 raise RecipeError(
                     "a recipe takes transforms",
                     repr(one)[:100],
-                    "Use raypipe.transforms.",
+                    f"Use raypipe.transforms, such as select({one!r})."
+                    if isinstance(one, str)
+                    else "Use raypipe.transforms.",
                     "recipe",
                 )
         self.transforms: tuple[Transform, ...] = tuple(flat)

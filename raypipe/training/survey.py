@@ -182,6 +182,24 @@ def survey(
     return Survey(pieces=pieces, labels=labels, runs=runs)
 
 
+def check_snapshots(**given: object) -> None:
+    """Refuses rows that are no snapshot; None is left out.
+
+    Raises:
+        ConfigError: the first of them, by its name.
+    """
+    from raypipe.lake import Snapshot
+
+    for name, rows in given.items():
+        if rows is not None and not isinstance(rows, Snapshot):
+            raise ConfigError(
+                f"{name}= is a snapshot of a table",
+                f"{type(rows).__module__.partition('.')[0]}.{type(rows).__name__}",
+                "Pass Table.at(); append a frame to a table of the lake first.",
+                name,
+            )
+
+
 def check_roles(snapshot: Snapshot, roles: Roles, wanted: str) -> None:
     """Refuses columns that are not there or are no numbers.
 

@@ -28,7 +28,7 @@ from raypipe.training.stored import (
     read_finished,
     run_id_of,
 )
-from raypipe.training.survey import Roles, check_roles
+from raypipe.training.survey import Roles, check_roles, check_snapshots
 from raypipe.training.telling import quietly, told_started
 from raypipe.training.trees import XGBoost
 
@@ -143,7 +143,8 @@ class Trainer:
         Raises:
             RecipeError: the recipe does not fit the rows (a column is missing, the label has one
                 class, ...), or the labels are not what the learner takes.
-            ConfigError: there are fewer rows than workers, or the learner's settings are refused.
+            ConfigError: there are fewer rows than workers, the learner's settings are refused, or
+                the rows are not a snapshot.
             SchemaError: a column for weights, margins or groups is missing, or the validation rows
                 lack one.
             ResourceError: the cluster can never hold the workers.
@@ -265,7 +266,12 @@ class Trainer:
         tags: Mapping[str, Any] | None = None,
         rebuild: str | None = None,
     ) -> dict[str, Any]:
-        """All that the model's bytes depend on, as JSON; what was not asked for is left out."""
+        """All that the model's bytes depend on, as JSON; what was not asked for is left out.
+
+        Raises:
+            ConfigError: the rows are not a snapshot.
+        """
+        check_snapshots(train=train, valid=valid)
         workers = self.asked.num_workers
         roles = {
             "weight": self.roles.weight,

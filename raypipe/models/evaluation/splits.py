@@ -73,11 +73,14 @@ def rolling_origin(
         The splits in order of time. The last may judge on a shorter span than ``horizon``.
 
     Raises:
-        ConfigError: a span is not positive (the gap may be zero), ``end`` is not after ``start``,
-            or there would be more than 10,000 splits.
+        ConfigError: a span is no timedelta, or not positive (the gap may be zero), ``end`` is not
+            after ``start``, or there would be more than 10,000 splits.
     """
     pace = horizon if step is None else step
     spans = {"horizon": horizon, "step": pace, "window": window}
+    for name, span in {**spans, "gap": gap}.items():
+        if span is not None and not isinstance(span, timedelta):
+            raise ConfigError(f"{name} is a timedelta", span, "Use dates or times.", name)
     for name, span in spans.items():
         if span is not None and span <= timedelta(0):
             raise ConfigError(f"{name} must be longer than nothing", span, field=name)

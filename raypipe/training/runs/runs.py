@@ -237,8 +237,12 @@ class Runs:
         """The whole id of a run.
 
         Raises:
-            RunNotFoundError: no run begins so, or several do.
+            RunNotFoundError: no run begins so, or several do, or it is not a text.
         """
+        if not isinstance(run_id, str):
+            raise RunNotFoundError(
+                "a run is named by its id", type(run_id).__name__, "Pass Run.id.", "run_id"
+            )
         known: list[str] = []
         if self._table.exists:
             known = self._table.at().select("run_id").frame()["run_id"].unique().to_list()

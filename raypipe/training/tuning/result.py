@@ -104,12 +104,9 @@ class TuneResult:
         learner that is fitted at once has none.
         """
         best, learner = self.best, self.trainer.learner
-        rounds = (
-            {}
-            if not learner.takes.rounds
-            or isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
-            else {"rounds": best.best_round}
-        )
+        scheduled = isinstance(getattr(learner, "learning_rate", 0.0), Schedule)
+        by_rounds = learner.takes.rounds and not scheduled
+        rounds = {"rounds": best.best_round} if by_rounds else {}
         made = self.trainer.with_learner(with_settings(learner, {**best.params, **rounds}))
         made.early_stopping = None
         return made

@@ -55,7 +55,10 @@ def check_space(space: Space, learner: Learner) -> tuple[dict[str, Any], dict[st
     constants = {name: value for name, value in space.items() if name not in domains}
     if not domains:
         raise ConfigError(
-            "nothing varies in this space", list(space), "Use ray.tune.uniform, randint, …", "space"
+            "nothing varies in this space",
+            dict(space),
+            "Use ray.tune.uniform, randint, or choice([…]) for some values.",
+            "space",
         )
     ends = {name: _ends(name, domain) for name, domain in domains.items()}
     middle = {name: values[0] for name, values in ends.items()}
@@ -71,7 +74,7 @@ def _try(learner: Learner, settings: Mapping[str, Any], name: str) -> None:
     except ConfigError as error:
         raise ConfigError(
             "the learner refuses a setting of this space",
-            f"{name}={settings[name]!r}: {error}",
+            f"{name}={settings[name]!r}: {ConfigError(error.what, error.got)}",
             error.act,
             "space",
         ) from error

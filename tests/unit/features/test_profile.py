@@ -98,3 +98,15 @@ def test_the_profile_is_of_the_inputs_that_scoring_needs() -> None:
     profile = recipe.fit(frame, "y").profile
     assert list(profile.columns) == ["x", "s"]
     assert profile.columns["s"].nulls == 1
+
+
+def test_a_profile_shows_itself() -> None:
+    frame = pl.DataFrame({"x": [1.0, 2.0, None, 2.0], "c": ["<b>", "b", "b", None]})
+    frame = frame.with_columns(late=pl.Series([True, False, True, True]))
+    recipe = Recipe(transforms.impute("x"), transforms.one_hot("c"))
+    shown = recipe.fit(frame, "late").profile._repr_html_()
+    assert "x: 4 rows, 1 without a value" in shown
+    assert "<td>b</td><td>2</td><td>0.5</td>" in shown
+    assert "<td>no value</td><td>1</td><td>1</td>" in shown
+    assert "&lt;b&gt;" in shown
+    assert "mean label" not in recipe.fit(frame).profile._repr_html_()

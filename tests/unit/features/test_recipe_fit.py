@@ -258,7 +258,7 @@ def test_a_frame_of_other_columns_is_refused_by_name() -> None:
     assert refused.value.field == "distance"
     with pytest.raises(RecipeError, match="without a label"):
         fitted.labels(FRAME)
-    with pytest.raises(RecipeError, match="frame or a scan"):
+    with pytest.raises(RecipeError, match="frame or a snapshot"):
         fitted.transform([1])  # type: ignore[arg-type]
 
 
@@ -332,3 +332,14 @@ def test_recipes_show_themselves() -> None:
     assert "distance" in fitted._repr_html_()
     risky = Recipe(T.select("<script>")).fit(pl.DataFrame({"<script>": [1, 2]}))
     assert "<script>" not in risky._repr_html_()
+    assert "<script>" not in risky.profile._repr_html_()
+
+
+def test_what_is_no_transform_or_no_rows_is_told_what_to_pass() -> None:
+    with pytest.raises(RecipeError, match=r"got 'km'\. Use .* such as select\('km'\)"):
+        Recipe("km")  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match=r"got 3\. Use raypipe\.transforms\.$"):
+        Recipe(3)  # type: ignore[arg-type]
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(RecipeError, match=r"got pandas\.DataFrame\. Pass .*pl\.from_pandas"):
+        Recipe(T.select("x")).fit(pandas.DataFrame({"x": [1]}))

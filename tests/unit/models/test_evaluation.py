@@ -204,6 +204,8 @@ class TestSplits:
                 evaluation.rolling_origin(first, date(2013, 2, 1), **wrong)
         with pytest.raises(ConfigError, match="after start"):
             evaluation.rolling_origin(first, first, horizon=DAY)
+        with pytest.raises(ConfigError, match="horizon is a timedelta: got 10"):
+            evaluation.rolling_origin(first, date(2013, 2, 1), horizon=10)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="splits"):
             evaluation.rolling_origin(first, date(2053, 1, 1), horizon=DAY)
 

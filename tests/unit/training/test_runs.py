@@ -93,6 +93,8 @@ class TestRuns:
         assert runs._repr_html_().startswith("<table>")
         with pytest.raises(RunNotFoundError, match="no such run"):
             runs.get("abc")
+        with pytest.raises(RunNotFoundError, match=r"named by its id: got object\. Pass Run\.id"):
+            runs.compare(object(), object())  # type: ignore[arg-type]
 
     def test_get_looks_the_id_up_once(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
         told(runs, "aaa1", 0.7)

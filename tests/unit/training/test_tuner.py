@@ -37,7 +37,8 @@ def lake(lake_root: str) -> rp.Lake:
     [
         ({}, {}, "a space names what may vary"),
         ({"max_depth": 3}, {}, "nothing varies"),
-        ({"max_dept": tune.randint(1, 7)}, {}, "Did you mean 'max_depth'"),
+        ({"max_depth": [3, 4]}, {}, r"choice\(\[…\]\) for some values"),
+        ({"max_dept": tune.randint(1, 7)}, {}, r"got max_dept\. Did you mean 'max_depth'\?$"),
         ({"subsampel": tune.uniform(0.1, 0.9)}, {}, "Did you mean 'subsample'"),
         ({"max_depth": tune.randint(-3, 7)}, {}, "max_depth must be a whole number >= 0"),
         ({"subsample": tune.uniform(0.5, 1.5)}, {}, "subsample=1.49"),
@@ -76,6 +77,11 @@ def test_what_does_not_suit_the_trainer_or_the_rows(lake: rp.Lake) -> None:
     rows = lake.table("rows").at()
     with pytest.raises(ConfigError, match="validation rows"):
         rp.Tuner(trainer(), DEPTH).fit(rows, None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"valid= is a snapshot of a table: got polars.DataF"):
+        rp.Tuner(trainer(), DEPTH).fit(rows, rows.frame())  # type: ignore[arg-type]
+    for wrong in (rows.frame(), lake.table("rows")):
+        with pytest.raises(ConfigError, match=r"train= is a snapshot .* Pass Table\.at\(\)"):
+            trainer().fit(wrong)  # type: ignore[arg-type]
     with pytest.raises(SchemaError, match="weight"):
         rp.Tuner(trainer(weight="weight"), DEPTH).fit(rows, rows)
     none = rows.where(pl.col("x") > 99)
@@ -117,6 +123,18 @@ def test_other_schedulers(lake: rp.Lake, scheduler: str) -> None:
     stopped = [t for t in found.trials if t.status == "stopped"]
     assert bool(stopped) == (scheduler == "median")
     assert all(t.rounds == 20 for t in found.trials if t not in stopped)
+
+
+def test_what_is_fitted_at_once_is_refitted_without_rounds(lake: rp.Lake) -> None:
+    pytest.importorskip("sklearn")
+    forest = rp.Sklearn(estimator="RandomForestClassifier", params={"n_estimators": 3})
+    made = rp.Trainer(small.recipe(), label="late", learner=forest)
+    rows, judged = lake.table("rows").at(), lake.table("judged").at()
+    found = rp.Tuner(made, DEPTH, num_samples=2).fit(rows, judged)
+    run = found.refit(rows, judged)
+    learner = run.bundle.manifest["learner"]
+    assert learner["params"] == {"n_estimators": 3, **found.best_params}
+    assert run.metrics["log_loss"] == pytest.approx(found.best.value, abs=1e-6)
 
 
 def test_a_trial_is_the_training_that_it_stands_for(lake: rp.Lake) -> None:
