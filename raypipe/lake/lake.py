@@ -206,3 +206,13 @@ def _checked(root: object) -> str | os.PathLike[str]:
             "the root of a lake is a folder or a URI", root, "Give its path or URI.", "root"
         )
     return text
+
+
+def check_lake(given: object) -> None:
+    """Refuses what is no lake, such as the path of one.
+
+    Raises:
+        ConfigError: it is not a ``Lake``.
+    """
+    if not isinstance(given, Lake):  # not shown: a URI may carry a key
+        raise ConfigError("this takes a lake", type(given).__name__, "Pass Lake(root).", "lake")

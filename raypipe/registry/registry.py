@@ -25,6 +25,7 @@ from raypipe.core.faults import fault_point
 from raypipe.core.identity import content_hash
 from raypipe.core.times import utc_now
 from raypipe.core.uris import check_name
+from raypipe.lake.lake import check_lake
 from raypipe.models import ModelBundle
 from raypipe.registry.gates import Gate, GateReport, evaluate_all
 from raypipe.registry.holding import Trained, hold
@@ -53,9 +54,13 @@ class Registry:
     """The models of a lake, their versions, and which of them is in service.
 
     Safe under concurrent use from any number of processes.
+
+    Raises:
+        ConfigError: the lake is no ``Lake``.
     """
 
     def __init__(self, lake: Lake) -> None:
+        check_lake(lake)
         self.lake = lake
         self._table = lake.table(TABLE, properties={"delta.autoOptimize.autoCompact": True})
 

@@ -16,6 +16,7 @@ from raypipe.models.evaluation.intervals import check_draws
 from raypipe.training.figures import gives_scores
 from raypipe.training.objectives import nearest
 from raypipe.training.runs.chart import line_chart
+from raypipe.training.survey import check_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,13 +176,14 @@ def backtest(
         seed: of the draws.
 
     Raises:
-        ConfigError: there are no splits, one has no row to train or to judge on or names a time
-            zone, no interval can be drawn as asked, or the trainer ranks, stops early or begins
-            from a margin, for which folds have no rows.
+        ConfigError: the rows are no snapshot, there are no splits, one has no row to train or to
+            judge on or names a time zone, no interval can be drawn as asked, or the trainer ranks,
+            stops early or begins from a margin, for which folds have no rows.
         SchemaError: there is no such column of time.
         TrainingError: as ``Trainer.fit``.
     """
     splits, chosen = tuple(splits), tuple(metrics) or _USUAL.get(trainer.learner.task, ())
+    check_snapshots(rows=rows)
     check_draws(level, resamples, seed)
     _check(trainer, rows, splits, time, chosen)
     folds = []

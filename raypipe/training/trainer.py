@@ -15,6 +15,7 @@ from raypipe.core.errors import (
 )
 from raypipe.engine.cluster import cores, memory_bytes
 from raypipe.features import Recipe
+from raypipe.lake.lake import check_lake
 from raypipe.training.asked import Asked
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
@@ -204,6 +205,7 @@ class Trainer:
             IntegrityError: the stored configuration is not that of the run.
             TrainingError: as ``fit``.
         """
+        check_lake(lake)
         config, how = read_config(lake, run_id)
         trainer = cls.from_config(config, Asked.from_dict(how))
         train, valid = lake.snapshot(config["train"]), config["valid"]

@@ -12,6 +12,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, RunNotFoundError
 from raypipe.core.times import utc_now
+from raypipe.lake.lake import check_lake
 from raypipe.training.runs.code import code_version, surroundings
 from raypipe.training.runs.record import Kind, RunEvent, RunRecord, fold
 from raypipe.training.runs.views import Comparison, Curves, RunList
@@ -49,9 +50,13 @@ class Runs:
 
     Args:
         lake: where the runs are.
+
+    Raises:
+        ConfigError: it is no ``Lake``.
     """
 
     def __init__(self, lake: Lake) -> None:
+        check_lake(lake)
         self.lake = lake
         self._table = lake.table(TABLE, properties=_COMPACT)
         self._metrics = lake.table(METRICS, properties=_COMPACT)

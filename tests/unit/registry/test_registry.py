@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -92,3 +93,11 @@ def test_a_changed_manifest_is_refused(lake_root: str) -> None:
 def test_names_are_checked(lake_root: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a model"):
         rp.Registry(rp.Lake(lake_root)).register("../m", small.train(small.rows()))
+
+
+def test_a_path_in_the_place_of_a_lake_is_refused_and_not_shown() -> None:
+    path: Any = "s3://key:secret@bucket/lake"
+    for use in (rp.Registry, rp.Runs, lambda lake: rp.Trainer.resume(lake, "0" * 20)):
+        with pytest.raises(ConfigError, match=r"a lake: got str\. Pass Lake\(root\)\.$") as refused:
+            use(path)
+        assert refused.value.field == "lake"

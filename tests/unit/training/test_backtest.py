@@ -126,4 +126,6 @@ def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
         settings = {"splits": SPLITS, "time": "day", **given}
         with pytest.raises(error, match=words):
             rp.backtest(trainer(**more), rows, **settings)
+    with pytest.raises(ConfigError, match="rows= is a snapshot"):
+        rp.backtest(trainer(), rows.frame(), SPLITS, time="day")  # type: ignore[arg-type]
     assert len(rp.Runs(rows.lake).list()) == before
