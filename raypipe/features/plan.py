@@ -78,6 +78,13 @@ class _Builder:
     def read(self, name: str, by: str) -> int:
         if name not in self.env:
             if name not in self.known:
+                if by in ("lag", "window"):
+                    raise RecipeError(
+                        f"column {name!r} is not there, and {by} reads it",
+                        None,
+                        "Fill it first: rows = recipe.with_history(rows).",
+                        name,
+                    )
                 raise unknown(name, [*self.env, *self.known], by)
             if name == "*" or (name.startswith("^") and name.endswith("$")):
                 raise RecipeError(

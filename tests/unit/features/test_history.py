@@ -144,3 +144,12 @@ def test_what_cannot_be_is_refused_by_name(make: Any, field: str) -> None:
     with pytest.raises(RecipeError) as refused:
         make()
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "one",
+    [lag("paid", by="who", time="at"), window("paid", ["mean"], by="who", time="at", last=3)],
+)
+def test_a_fit_on_rows_that_were_not_filled_says_how(one: Any) -> None:
+    with pytest.raises(RecipeError, match=r"Fill it first: rows = recipe\.with_history\(rows\)"):
+        Recipe(one).fit(PAID)
