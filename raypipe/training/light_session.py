@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from raypipe.training.learner import Build, Figures
     from raypipe.training.light import LightGBM
 
-_REFUSED = re.compile(r'[\s",:\[\]{}]')
+_REFUSED = re.compile(r'[\s\x00-\x1f\x7f",:\[\]{}]')
 _SETTINGS = re.compile(r"\nparameters:\n.*?\nend of parameters\n", re.DOTALL)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from raypipe.core.errors import IntegrityError
 from raypipe.models.forms.base import parts_missing
+from raypipe.models.forms.light_text import check_text
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,11 +27,10 @@ class LightGBMScorer:
             import lightgbm
         except ImportError as error:
             raise parts_missing("LightGBM", "lightgbm", error) from error
-        # the library would take less than the whole text, and end the process over some others
-        if not (model.startswith(b"tree\n") and b"\nend of trees\n" in model):
-            raise IntegrityError("the model's bytes are no LightGBM model")
         try:
-            self.native = lightgbm.Booster(model_str=model.decode())
+            text = model.decode()
+            check_text(text)  # the library ends the process over some that are damaged
+            self.native = lightgbm.Booster(model_str=text)
         except (lightgbm.basic.LightGBMError, ValueError) as error:
             raise IntegrityError("the model's bytes are no LightGBM model") from error
         self._threads = 0
