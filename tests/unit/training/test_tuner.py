@@ -236,18 +236,6 @@ def test_the_best_refits_to_a_run_that_registers(lake: rp.Lake) -> None:
     assert result.best_trainer().learner.rounds == 9  # the schedule is of so many rounds
 
 
-def test_the_best_of_a_learner_without_rounds_refits(lake: rp.Lake) -> None:
-    pytest.importorskip("skops")
-    learner = rp.Sklearn(estimator="RandomForestClassifier", params={"n_estimators": 2})
-    base = rp.Trainer(small.recipe(), label="late", learner=learner, run_on="local")
-    rows = lake.table("rows").at()
-    depth = {"max_depth": tune.randint(1, 4)}
-    found = rp.Tuner(base, depth, num_samples=2, workers=1, run_on="local").fit(rows, rows)
-    again = found.best_trainer()
-    assert again.learner.to_dict()["params"] == {"n_estimators": 2, **found.best_params}
-    assert found.refit(rows, rows).metrics["log_loss"] == pytest.approx(found.best.value, abs=1e-5)
-
-
 def test_schedulers_of_other_settings_are_other_searches() -> None:
     def named(**settings: Any) -> str:
         made = tune.schedulers.ASHAScheduler(time_attr="rounds", max_t=9, **settings)
