@@ -121,6 +121,28 @@ def ensure_ray(cpus: int | None = None) -> ClusterInfo:
         return _start(cpus)
 
 
+def cluster_cpus(*, join: bool = True) -> float | None:
+    """CPUs of a cluster that reaches beyond this machine, when this process uses or names one.
+
+    Args:
+        join: whether a cluster that ``RAY_ADDRESS`` names is worth joining for the answer.
+
+    Raises:
+        EngineError: as ``ensure_ray``.
+    """
+    named = os.environ.get("RAY_ADDRESS")
+    if "ray" not in sys.modules and not named:
+        return None
+    import ray
+
+    if not ray.is_initialized():
+        if not named or not join:
+            return None
+        ensure_ray()
+    nodes = [node for node in ray.nodes() if node.get("Alive")]
+    return sum(n["Resources"].get("CPU", 0.0) for n in nodes) if len(nodes) > 1 else None
+
+
 @contextlib.contextmanager
 def session(cpus: int | None = None) -> Iterator[ClusterInfo]:
     """A Ray for the length of a ``with`` block; stops at its end only what it started.

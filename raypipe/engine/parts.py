@@ -50,29 +50,14 @@ def choose_place(run_on: RunOn, parts: int, bytes_hint: int) -> Choice:
         ConfigError: ``run_on`` is none of the three.
         EngineError: the cluster that ``RAY_ADDRESS`` names does not answer.
     """
-    from raypipe.engine.cluster import cores
+    from raypipe.engine.cluster import cluster_cpus, cores
 
-    cpus = _cluster_cpus(bytes_hint) if run_on == "auto" and parts > 1 else None
+    large = bytes_hint >= _WORTH_ASKING_BYTES
+    cpus = cluster_cpus(join=large) if run_on == "auto" and parts > 1 else None
     choice = choose(run_on, parts=parts, nbytes=bytes_hint, cores=cores(), cluster_cpus=cpus)
     if run_on == "auto":
         logger.info("%d parts of %d bytes run %s: %s", parts, bytes_hint, choice.place, choice.why)
     return choice
-
-
-def _cluster_cpus(bytes_hint: int) -> float | None:
-    """CPUs of a cluster that reaches beyond this machine, when there is one."""
-    if "ray" not in sys.modules and not os.environ.get("RAY_ADDRESS"):
-        return None
-    import ray
-
-    if not ray.is_initialized():
-        if not os.environ.get("RAY_ADDRESS") or bytes_hint < _WORTH_ASKING_BYTES:
-            return None
-        from raypipe.engine.cluster import ensure_ray
-
-        ensure_ray()
-    nodes = [node for node in ray.nodes() if node.get("Alive")]
-    return sum(n["Resources"].get("CPU", 0.0) for n in nodes) if len(nodes) > 1 else None
 
 
 def run_parts(

@@ -30,6 +30,16 @@ class Choice:
     why: str
 
 
+def check_run_on(run_on: object) -> None:
+    """Looks at what a caller asked for.
+
+    Raises:
+        ConfigError: it is none of the three.
+    """
+    if run_on not in get_args(RunOn):
+        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
+
+
 def choose(
     run_on: RunOn, *, parts: int, nbytes: int, cores: int, cluster_cpus: float | None
 ) -> Choice:
@@ -46,8 +56,7 @@ def choose(
     Raises:
         ConfigError: ``run_on`` is none of the three.
     """
-    if run_on not in get_args(RunOn):
-        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
+    check_run_on(run_on)
     if run_on != "auto":
         return Choice(run_on, "as asked")
     if parts < 2:

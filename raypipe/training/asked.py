@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, MissingPartError
+from raypipe.engine.place import check_run_on
 
 if TYPE_CHECKING:
     from raypipe.engine.place import RunOn
@@ -51,10 +52,7 @@ class Asked:
                 self.checkpoint_every,
                 field="checkpoint_every",
             )
-        if self.run_on not in ("auto", "local", "ray"):
-            raise ConfigError(
-                "no such place to run", self.run_on, "Use auto, local or ray.", "run_on"
-            )
+        check_run_on(self.run_on)
 
     @property
     def elastic(self) -> bool:

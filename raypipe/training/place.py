@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import get_args
-
 from raypipe.core.errors import ConfigError
-from raypipe.engine.place import Choice, RunOn
+from raypipe.engine.place import Choice, RunOn, check_run_on
 
 _CELLS_PER_CORE_S = 6e6
 """Features that one core reads, transforms and bins in a second."""
@@ -53,8 +49,7 @@ def choose(
     Raises:
         ConfigError: ``run_on`` is none of the three, or an elastic run is to be local.
     """
-    if run_on not in get_args(RunOn):
-        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
+    check_run_on(run_on)
     if elastic:
         if run_on == "local":
             raise ConfigError(
@@ -73,21 +68,3 @@ def choose(
     there = _TRAIN_S + work / min(workers * cpus, cluster_cpus)
     told = f"about {here:.0f} s here, {there:.0f} s on the cluster"
     return Choice("local" if here <= there else "ray", told)
-
-
-def cluster_cpus() -> float | None:
-    """CPUs of a cluster that reaches beyond this machine, when this process uses or names one."""
-    if not os.environ.get("RAY_ADDRESS"):
-        if "ray" not in sys.modules:
-            return None
-        import ray
-
-        if not ray.is_initialized():
-            return None
-    from raypipe.engine.cluster import ensure_ray
-
-    ensure_ray()
-    import ray
-
-    nodes = [node for node in ray.nodes() if node.get("Alive")]
-    return sum(n["Resources"].get("CPU", 0.0) for n in nodes) if len(nodes) > 1 else None

@@ -13,14 +13,14 @@ from raypipe.core.errors import (
     ConfigError,
     ResourceError,
 )
-from raypipe.engine.cluster import cores, memory_bytes
+from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
 from raypipe.features import Recipe
 from raypipe.lake.lake import check_lake
 from raypipe.training.asked import Asked
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
 from raypipe.training.learner import Learner, learner_from
-from raypipe.training.place import choose, cluster_cpus
+from raypipe.training.place import choose
 from raypipe.training.runs import Runs
 from raypipe.training.stopping import EarlyStopping
 from raypipe.training.stored import (

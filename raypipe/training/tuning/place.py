@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from raypipe.core.errors import ConfigError
-from raypipe.engine.place import Choice, RunOn
+from raypipe.engine.place import Choice, RunOn, check_run_on
 
 _ROUNDS_PER_CORE_S = 320e6
 """Features times rows times rounds that one core grows in a second."""
@@ -39,8 +37,7 @@ def choose(
     Raises:
         ConfigError: ``run_on`` is none of the three, or the scheduler cannot run here.
     """
-    if run_on not in get_args(RunOn):
-        raise ConfigError("no such place to run", run_on, "Use auto, local or ray.", "run_on")
+    check_run_on(run_on)
     if population:
         if run_on == "local":
             raise ConfigError(

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from raypipe.core.errors import ConfigError
 from raypipe.core.identity import content_hash
-from raypipe.engine.cluster import cores, memory_bytes
+from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
 from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.progress import Line
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
 from raypipe.training.objectives import LOWER, nearest, plain
-from raypipe.training.place import cluster_cpus
 from raypipe.training.survey import check_roles
 from raypipe.training.tuning.book import Book
 from raypipe.training.tuning.place import choose
