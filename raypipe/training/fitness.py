@@ -9,7 +9,7 @@ from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.training.objectives import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from raypipe.training.objectives import Objective
     from raypipe.training.survey import Labels
@@ -64,16 +64,29 @@ def _check_classes(labels: Labels, given: int | None) -> None:
         )
 
 
-def check_names(named: Mapping[str, Iterable[str]], features: Sequence[str]) -> None:
+def check_names(
+    features: Sequence[str],
+    *,
+    monotone: Iterable[str],
+    interactions: Iterable[Iterable[str]],
+    categorical: Iterable[str],
+) -> None:
     """Refuses names of features that the recipe does not give.
 
     Args:
-        named: by setting, the features that it names.
         features: those that there are.
+        monotone: those that a tree's answer may only rise or fall with.
+        interactions: groups of those that may stand in one path of a tree.
+        categorical: those that are codes.
 
     Raises:
         ConfigError: one is not there; the nearest is named.
     """
+    named = {
+        "monotone": monotone,
+        "interactions": [name for group in interactions for name in group],
+        "categorical": categorical,
+    }
     for place, names in named.items():
         for name in names:
             if name not in features:

@@ -143,12 +143,10 @@ class LightGBM:
             ConfigError: one is not there; the nearest is named.
         """
         check_names(
-            {
-                "monotone": self.monotone,
-                "interactions": [name for group in self.interactions for name in group],
-                "categorical": self.categorical,
-            },
             features,
+            monotone=self.monotone,
+            interactions=self.interactions,
+            categorical=self.categorical,
         )
 
     def build(self, train: Feed, valid: Feed | None, build: Build) -> Session:
