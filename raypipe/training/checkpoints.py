@@ -96,6 +96,10 @@ class Checkpoints:
         for one in older[:-_KEPT]:
             patient(self._files.delete, one)
 
+    def clear(self) -> None:
+        """Removes all of them."""
+        self._files.delete(self._folder)
+
 
 class Saver:
     """Saves states beside the rounds, which do not wait for it; the newest offered wins."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, SchemaError, TrainingError
+from raypipe.core.faults import fault_point
 from raypipe.engine.cluster import cores
 from raypipe.engine.progress import Line
 from raypipe.models import ModelBundle
@@ -14,10 +15,9 @@ from raypipe.training.figures import final_figures
 from raypipe.training.plan import plan_shards, to_json
 from raypipe.training.progress import Watch, watched
 from raypipe.training.run import Run
-from raypipe.training.runs import Runs
-from raypipe.training.stored import keep_finished
+from raypipe.training.stored import keep_finished, read_finished
 from raypipe.training.survey import Survey, survey
-from raypipe.training.telling import told_finished
+from raypipe.training.telling import close
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,9 @@ class Fit:
         job = self.job(fitted)
         resumed_at, state, result = self._grown(job)
         if not state.done:
+            beside = read_finished(self.train.lake, run_id, valid)
+            if beside is not None:  # another driver of the same run was quicker
+                return beside
             raise TrainingError(
                 f"run {run_id} was stopped",
                 f"{state.rounds} of {self.learner.rounds} rounds",
@@ -85,6 +88,7 @@ class Fit:
             "stopped_early": state.best.stopped,
         }
         keep_finished(self.train.lake, run_id, bundle, state.history, facts)
+        fault_point("training:kept")
         run = Run(
             id=run_id,
             bundle=bundle,
@@ -93,7 +97,7 @@ class Fit:
             result=result,
             facts=facts,
         )
-        told_finished(Runs(self.train.lake), run)
+        close(self.train.lake, run)
         return run
 
     def job(self, fitted: FittedRecipe) -> Job:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _EVERY_S = 0.25
 _LOOK_S = 2.0
+_LEAVE_S = 1.0  # a look may take minutes where storage fails; the run does not wait for it
 
 
 def text(state: State, rounds: int, metric: str, seconds: float, grown: int) -> str:
@@ -91,7 +92,9 @@ def watched(watch: Watch, checkpoints: Checkpoints) -> Iterator[None]:
                 names = checkpoints.names()
                 if names and names[-1] != seen:
                     seen = names[-1]
-                    watch(checkpoints.read(seen))
+                    state = checkpoints.read(seen)
+                    if not stop.is_set():
+                        watch(state)
 
     thread = threading.Thread(target=look, name="raypipe-progress", daemon=True)
     thread.start()
@@ -99,4 +102,4 @@ def watched(watch: Watch, checkpoints: Checkpoints) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(_LEAVE_S)

@@ -2,7 +2,8 @@
 
 ``runs/<id>/config.json`` is written before any work, so that a run whose driver died can be gone on
 with by its id. ``runs/<id>/finished/`` holds the bundle and the facts; of these ``history.json``
-comes last, and says that the run is finished.
+comes last, and says that the run is finished. ``runs/<id>/checkpoints/`` goes when the tables of
+runs have been told of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from raypipe.core.identity import content_hash
 from raypipe.models import ModelBundle
 from raypipe.training.checkpoints import patient
 from raypipe.training.run import Run
+from raypipe.training.runs import Runs
 
 if TYPE_CHECKING:
     from raypipe.lake import Lake, Snapshot
@@ -38,6 +40,24 @@ def keep_config(lake: Lake, run_id: str, config: dict[str, Any], how: dict[str, 
     patient(lake.files.put, f"runs/{run_id}/config.json", data)
 
 
+def whole_id(lake: Lake, run_id: str) -> str:
+    """The id that a user means: a whole one, or the beginning that one run alone has.
+
+    Raises:
+        RunNotFoundError: no run begins so, or several do, or it is not a text.
+    """
+    try:
+        return Runs(lake).resolve(run_id)
+    except RunNotFoundError:  # a driver may die before its run has a row
+        if isinstance(run_id, str) and _is_kept(lake, run_id):
+            return run_id
+        raise
+
+
+def _is_kept(lake: Lake, run_id: str) -> bool:
+    return run_id.isalnum() and patient(lake.files.exists, f"runs/{run_id}/config.json")
+
+
 def read_config(lake: Lake, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was asked for, and how.
 
@@ -46,7 +66,7 @@ def read_config(lake: Lake, run_id: str) -> tuple[dict[str, Any], dict[str, Any]
         IntegrityError: what is stored is not what the run's id stands for.
     """
     try:
-        found = json.loads(lake.files.get(f"runs/{run_id}/config.json"))
+        found = json.loads(patient(lake.files.get, f"runs/{run_id}/config.json"))
     except FileNotFoundError:
         raise RunNotFoundError(
             "no run of this id was started in this lake", run_id, "See Runs(lake).list()."
@@ -78,9 +98,12 @@ def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None
     place = folder(run_id)
     if not patient(lake.files.exists, f"{place}/history.json"):
         return None
-    history = json.loads(lake.files.get(f"{place}/history.json"))
-    bundle = ModelBundle.from_files(lambda name: lake.files.get(f"{place}/{name}"))
+
+    def read(name: str) -> bytes:
+        return patient(lake.files.get, f"{place}/{name}")
+
+    history, bundle = json.loads(read("history.json")), ModelBundle.from_files(read)
     facts = {}
-    if lake.files.exists(f"{place}/facts.json"):
-        facts = json.loads(lake.files.get(f"{place}/facts.json"))
+    if patient(lake.files.exists, f"{place}/facts.json"):
+        facts = json.loads(read("facts.json"))
     return Run(id=run_id, bundle=bundle, history=history, valid=valid, result=None, facts=facts)

@@ -6,13 +6,18 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import RaypipeError
+from raypipe.core.faults import fault_point
+from raypipe.training.checkpoints import Checkpoints
+from raypipe.training.runs import Runs
 from raypipe.training.stored import folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from raypipe.engine.place import Choice
+    from raypipe.lake import Lake
     from raypipe.training.asked import Asked
     from raypipe.training.run import Run
-    from raypipe.training.runs import Runs
 
 _logger = logging.getLogger(__name__)
 
@@ -38,9 +43,28 @@ def told_started(
     )
 
 
-def told_finished(runs: Runs, run: Run) -> None:
-    """The run is finished."""
-    quietly(
+def close(lake: Lake, run: Run) -> None:
+    """Tells of a run whose model is kept, and then removes its checkpoints.
+
+    So a finished run that has checkpoints was, as far as is known, not told of.
+    """
+    if _told_finished(Runs(lake), run):
+        fault_point("training:told")
+        quietly(Checkpoints(lake, run.id).clear)
+
+
+def close_if_left(lake: Lake, run: Run) -> None:
+    """The same for a run whose driver was killed after it had kept the model."""
+
+    def look() -> None:
+        if run.facts and Checkpoints(lake, run.id).names():
+            close(lake, run)
+
+    quietly(look)
+
+
+def _told_finished(runs: Runs, run: Run) -> bool:
+    return quietly(
         lambda: runs.finished(
             run.id,
             metrics=run.metrics,
@@ -54,9 +78,11 @@ def told_finished(runs: Runs, run: Run) -> None:
     )
 
 
-def quietly(tell: Any) -> None:
-    """What is told about a run must not end it."""
+def quietly(tell: Callable[[], Any]) -> bool:
+    """Whether it worked: what is told about a run must not end it."""
     try:
         tell()
     except (RaypipeError, OSError) as error:
         _logger.warning("the run's row could not be written: %s", error)
+        return False
+    return True

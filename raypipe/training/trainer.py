@@ -28,9 +28,10 @@ from raypipe.training.stored import (
     read_config,
     read_finished,
     run_id_of,
+    whole_id,
 )
 from raypipe.training.survey import Roles, check_roles, check_snapshots
-from raypipe.training.telling import quietly, told_started
+from raypipe.training.telling import close_if_left, quietly, told_started
 from raypipe.training.trees import XGBoost
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Trainer:
         run_id = run_id_of(config)
         finished = read_finished(train.lake, run_id, valid)
         if finished is not None:
+            close_if_left(train.lake, finished)
             return finished
         self.learner.check()
         for snapshot, name in ((train, "train"), (valid, "valid")):
@@ -197,15 +199,16 @@ class Trainer:
 
         Args:
             lake: where the run was started.
-            run_id: as ``Runs`` lists it.
+            run_id: as ``Runs`` lists it, or the beginning of it that no other run has.
 
         Raises:
-            RunNotFoundError: no such run was started in this lake.
+            RunNotFoundError: no run of this lake begins so, or several do.
             ConfigError: the packages have changed since, so that it would be another run.
             IntegrityError: the stored configuration is not that of the run.
             TrainingError: as ``fit``.
         """
         check_lake(lake)
+        run_id = whole_id(lake, run_id)
         config, how = read_config(lake, run_id)
         trainer = cls.from_config(config, Asked.from_dict(how))
         train, valid = lake.snapshot(config["train"]), config["valid"]

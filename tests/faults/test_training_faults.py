@@ -1,4 +1,4 @@
-"""Promise 1, for training: whatever is killed, the finished model is the same bytes."""
+"""A run goes on from where it was, to the same bytes, whatever happened to it or its storage."""
 
 from __future__ import annotations
 
@@ -6,34 +6,51 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError, IntegrityError, RecipeError, SchemaError
+from raypipe.core.errors import (
+    ConfigError,
+    IntegrityError,
+    RecipeError,
+    RunNotFoundError,
+    SchemaError,
+)
 from raypipe.training.checkpoints import Checkpoints, Saver
+from raypipe.training.runs.runs import TABLE
 from raypipe.training.state import State
 from raypipe.training.trainer import Trainer
 from tests import object_stores, small
-from tests.faults.training_run import ROUNDS, fill, fit
+from tests.faults import drivers
+from tests.faults.training_run import ROUNDS, drive, fill, fit
+from tests.flaky import flaky
 
-HERE = Path(__file__).parents[2]
-
-
-def command(root: str, kind: str, run_on: str = "local", workers: int = 1) -> list[str]:
-    script = str(Path(__file__).parent / "training_run.py")
-    return [sys.executable, script, root, kind, run_on, str(workers)]
+ALONE: dict[str, Any] = {"num_workers": 1, "run_on": "local"}
 
 
-def environment(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS" and "RAYPIPE_FAULT" not in k}
-    return {**kept, "PYTHONPATH": str(HERE), **more}
+def killed_at(root: str, point: str, **given: Any) -> None:
+    """A driver begins the run, and is killed at a named point."""
+    code = drivers.run(drive, root, f"{root}.out", {"RAYPIPE_FAULT": point}, {**ALONE, **given})
+    assert code == -signal.SIGKILL
+
+
+@pytest.fixture
+def root(lake: rp.Lake, tmp_path: Path) -> str:
+    """A lake of its own with the same rows."""
+    shutil.copytree(Path(lake.root, "rows"), tmp_path / "lake" / "rows")
+    return str(tmp_path / "lake")
+
+
+@pytest.fixture
+def leftover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the process was killed before it removed the checkpoints of the finished run."""
+    monkeypatch.setattr(Checkpoints, "clear", lambda _: None)
 
 
 def runs_of(root: str) -> list[str]:
@@ -57,57 +74,6 @@ def hashes(lake: rp.Lake) -> dict[tuple[str, int], str]:
     }
 
 
-def kill_and_go_on(root: str, kind: str, workers: int, kills: list[int]) -> str:
-    """The driver is killed in the given rounds, once in each start, and goes on to the end."""
-    for number in kills:
-        fault = environment(RAYPIPE_FAULT=f"training:round:{number * workers}")
-        killed = subprocess.run(
-            command(root, kind, workers=workers), env=fault, capture_output=True, check=False
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-        assert not list(Path(root, "runs").glob("*/finished/history.json"))
-    done = subprocess.run(
-        command(root, kind, workers=workers),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.split()[0]
-
-
-def plan(count: int) -> list[tuple[str, int, int]]:
-    """Kinds, workers and rounds to kill in: a third each, seeded."""
-    rng = random.Random(7)
-    kinds = ("sampled", "dart", "forest")
-    return [(kinds[n % 3], 1 + n % 2, rng.randint(2, 12)) for n in range(count)]
-
-
-def kill_runs(
-    tmp_path: Path, lake: rp.Lake, hashes: dict[tuple[str, int], str], count: int
-) -> None:
-    for number, (kind, workers, round_) in enumerate(plan(count)):
-        root = str(tmp_path / f"lake-{number}")
-        shutil.copytree(Path(lake.root, "rows"), Path(root, "rows"))
-        got = kill_and_go_on(root, kind, workers, [round_])
-        assert got == hashes[kind, workers], (kind, workers, round_)
-
-
-def test_a_killed_process_changes_no_byte(
-    lake: rp.Lake, hashes: dict[tuple[str, int], str], tmp_path: Path
-) -> None:
-    kill_runs(tmp_path, lake, hashes, 4)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_200_kills_change_no_byte(
-    lake: rp.Lake, hashes: dict[tuple[str, int], str], tmp_path: Path
-) -> None:
-    kill_runs(tmp_path, lake, hashes, 200)
-
-
 def test_a_run_goes_on_from_any_round_to_the_same_bytes(
     lake: rp.Lake,
     hashes: dict[tuple[str, int], str],
@@ -115,8 +81,9 @@ def test_a_run_goes_on_from_any_round_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As if killed right after each of some checkpoints; in this process, so it is cheap."""
+    monkeypatch.setattr(Checkpoints, "clear", lambda _: None)
     rng = random.Random(3)
-    for number in range(14):
+    for number in range(6):
         kind, workers = ("sampled", "dart", "forest")[number % 3], 1 + number % 2
         root = str(tmp_path / f"lake-{number}")
         shutil.copytree(Path(lake.root, "rows"), Path(root, "rows"))
@@ -156,10 +123,15 @@ def test_early_stopping_ends_at_the_same_round(lake: rp.Lake, tmp_path: Path) ->
 
 
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
-    lake: rp.Lake, hashes: dict[tuple[str, int], str], tmp_path: Path
+    lake: rp.Lake, hashes: dict[tuple[str, int], str], leftover: None, tmp_path: Path
 ) -> None:
     for number, damage in enumerate(
-        (lambda b: b[:-20], lambda b: b[:-9] + bytes([b[-9] ^ 1]) + b[-8:])
+        (
+            lambda b: b[:-20],
+            lambda b: b"",
+            lambda b: b[:-9] + bytes([b[-9] ^ 1]) + b[-8:],  # in the model
+            lambda b: b.replace(b'"rounds": ', b'"rounds": 1', 1),  # in the head
+        )
     ):
         root = str(tmp_path / f"lake-{number}")
         shutil.copytree(Path(lake.root, "rows"), Path(root, "rows"))
@@ -174,24 +146,91 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
         assert again.bundle.content_hash == hashes["sampled", 1]
 
 
-def test_resume_by_id_after_the_driver_died(
-    lake: rp.Lake, hashes: dict[tuple[str, int], str], tmp_path: Path
-) -> None:
-    root = str(tmp_path / "lake")
-    shutil.copytree(Path(lake.root, "rows"), Path(root, "rows"))
-    fault = environment(RAYPIPE_FAULT="training:round:9")
-    subprocess.run(command(root, "sampled"), env=fault, capture_output=True, check=False)
+def test_resume_by_id_after_the_driver_died(hashes: dict[tuple[str, int], str], root: str) -> None:
+    lake = rp.Lake(root)
+    killed_at(root, "training:round:9")
     (run_id,) = runs_of(root)
     # rounds do not wait for the saver, so on a busy machine there may be no checkpoint yet
-    kept = Checkpoints(rp.Lake(root), run_id).latest().rounds
-    run = Trainer.resume(rp.Lake(root), run_id)
+    kept = Checkpoints(lake, run_id).latest().rounds
+    run = Trainer.resume(lake, run_id[:6])
     assert run.facts["resumed_at"] == kept
     assert run.bundle.content_hash == hashes["sampled", 1]
-    assert Trainer.resume(rp.Lake(root), run_id).id == run_id
-    record = rp.Runs(rp.Lake(root)).get(run_id)
+    assert Trainer.resume(lake, run_id).id == run_id
+    record = rp.Runs(lake).get(run_id)
     assert (record.status, record.attempts) == ("finished", 2)
-    with pytest.raises(rp.errors.RunNotFoundError):
-        Trainer.resume(rp.Lake(root), "0" * 20)
+
+
+def test_resume_takes_the_beginning_of_one_run_only(lake: rp.Lake, root: str) -> None:
+    there = rp.Lake(root)
+    runs = [fit(there, **ALONE, checkpoint_every=every) for every in (1, 2)]
+    runs += [fit(there, kind, **ALONE) for kind in ("dart", "forest")]
+    first = runs[0].id
+    assert runs[1].id == first  # how often it is saved is not what it is
+    with pytest.raises(RunNotFoundError, match="there is no such run"):
+        Trainer.resume(there, "0" * 20)
+    with pytest.raises(RunNotFoundError, match="there is no such run"):
+        Trainer.resume(there, "")
+    with pytest.raises(RunNotFoundError, match="there is no such run"):
+        Trainer.resume(there, "../rows")
+    with pytest.raises(RunNotFoundError, match="named by its id"):
+        Trainer.resume(there, runs[0])  # type: ignore[arg-type]
+    for number in range(16):  # a run that begins as the first one does
+        twin = f"{first[:2]}{number:x}{'0' * 17}"
+        if twin[:3] != first[:3]:
+            break
+    told_started(there, twin)
+    with pytest.raises(RunNotFoundError, match="several runs begin so") as caught:
+        Trainer.resume(there, first[:2])
+    assert first in str(caught.value)
+    assert Trainer.resume(there, first[:3]).id == first
+
+
+def told_started(lake: rp.Lake, run_id: str) -> None:
+    nothing: dict[str, Any] = {"params": {}, "data": {}, "tags": {}, "packages": {}}
+    rp.Runs(lake).started(run_id, **nothing, resources={})
+
+
+def test_resume_of_a_run_whose_row_was_never_written(
+    hashes: dict[tuple[str, int], str], root: str
+) -> None:
+    lake = rp.Lake(root)
+    killed_at(root, "training:round:9")
+    (run_id,) = runs_of(root)
+    shutil.rmtree(Path(root, TABLE))
+    assert Trainer.resume(lake, run_id).bundle.content_hash == hashes["sampled", 1]
+    assert rp.Runs(lake).get(run_id).status == "finished"
+
+
+@pytest.mark.parametrize("point", ["training:kept", "training:told"])
+@pytest.mark.parametrize("how", ["fit", "resume"])
+def test_a_run_whose_driver_died_at_its_end_is_told_of(
+    hashes: dict[tuple[str, int], str], root: str, point: str, how: str
+) -> None:
+    lake = rp.Lake(root)
+    killed_at(root, point)
+    (run_id,) = runs_of(root)
+    left = "finished" if point == "training:told" else "unfinished"
+    assert rp.Runs(lake).get(run_id).status == left
+    assert Checkpoints(lake, run_id).names()
+    run = fit(lake, **ALONE) if how == "fit" else Trainer.resume(lake, run_id)
+    assert run.bundle.content_hash == hashes["sampled", 1]
+    record = rp.Runs(lake).get(run_id)
+    assert (record.status, record.attempts) == ("finished", 1)
+    assert (record.rounds, record.metrics) == (run.facts["rounds"], run.metrics)
+    assert rp.Runs(lake).history(run_id).height == sum(
+        len(values) for figures in run.history.values() for values in figures.values()
+    )
+    assert not Checkpoints(lake, run_id).names()
+
+
+def test_checkpoints_go_when_the_run_is_finished(root: str) -> None:
+    lake = rp.Lake(root)
+    killed_at(root, "training:after-checkpoint:2")
+    (run_id,) = runs_of(root)
+    folder = Path(root, "runs", run_id, "checkpoints")
+    folder.joinpath(".00000009.0123abcd.tmp").touch()  # as a writer that is killed leaves it
+    fit(lake, **ALONE)
+    assert not list(folder.iterdir())
 
 
 def test_a_changed_configuration_never_goes_on_with_an_old_run(
@@ -211,23 +250,17 @@ def test_a_changed_configuration_never_goes_on_with_an_old_run(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_leaves_a_run_that_goes_on(
-    lake: rp.Lake, hashes: dict[tuple[str, int], str], tmp_path: Path, workers: int
+    hashes: dict[tuple[str, int], str], root: str, workers: int
 ) -> None:
-    root = str(tmp_path / "lake")
-    shutil.copytree(Path(lake.root, "rows"), Path(root, "rows"))
-    slow = "import raypipe.training.tree_session as s, time; g = s.TreeSession.grow\n"
-    slow += "s.TreeSession.grow = lambda self, n: (time.sleep(0.1), g(self, n))[1]\n"
-    slow += "import raypipe as rp, sys; from tests.faults.training_run import fit\n"
-    slow += f"fit(rp.Lake(sys.argv[1]), num_workers={workers}, run_on='local')"
-    with subprocess.Popen(
-        [sys.executable, "-c", slow, root], env=environment(), stderr=subprocess.PIPE
-    ) as driver:
-        deadline = time.monotonic() + 60
-        while not list(Path(root).glob("runs/*/checkpoints/*")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        driver.send_signal(signal.SIGINT)
-        assert driver.wait(60) != 0
+    given = {"num_workers": workers, "run_on": "local", "pause": 0.1}
+    driver = drivers.start(drive, root, f"{root}.out", {}, given)
+    while not list(Path(root).glob("runs/*/checkpoints/0*")):
+        assert driver.is_alive()
+        time.sleep(0.02)
+    os.kill(driver.pid or 0, signal.SIGINT)
+    assert drivers.ended(driver) == 1
     (run_id,) = runs_of(root)
+    assert rp.Runs(rp.Lake(root)).get(run_id).error == "KeyboardInterrupt: "
     run = Trainer.resume(rp.Lake(root), run_id)
     assert run.facts["resumed_at"] > 0
     assert run.bundle.content_hash == hashes["sampled", workers]
@@ -252,7 +285,37 @@ def test_storage_that_fails_for_a_while_is_waited_for(
     assert run.bundle.content_hash == hashes["sampled", 1]
 
 
-def test_a_lake_in_an_object_store(hashes: dict[tuple[str, int], str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "seconds", [3, pytest.param(75, marks=[pytest.mark.long])], ids=["soon", "a minute"]
+)
+def test_an_object_store_that_is_away_for_a_while_is_waited_for(
+    hashes: dict[tuple[str, int], str], tmp_path: Path, seconds: int
+) -> None:
+    """For longer than the store's own clients wait; the rounds go on meanwhile."""
+    impatient = {"max_retries": "1", "retry_timeout": "1s"} if seconds < 60 else {}
+    with object_stores.s3_place(tmp_path) as place, flaky(place.port) as proxy:
+        lake = fill(f"{place.root}/lake", {**object_stores.s3_options(proxy.port), **impatient})
+
+        def away() -> None:
+            while not any("/checkpoints/" in one for one in lake.files.list("runs")):
+                time.sleep(0.05)
+            proxy.down = True
+            time.sleep(seconds)
+            proxy.down = False
+
+        thread = threading.Thread(target=away)
+        thread.start()
+        began = time.monotonic()
+        run = fit(lake, **ALONE, pause=0.05)
+        thread.join()
+        assert time.monotonic() - began > seconds
+        assert run.bundle.content_hash == hashes["sampled", 1]
+        assert rp.Runs(lake).get(run.id).status == "finished"
+
+
+def test_a_lake_in_an_object_store(
+    hashes: dict[tuple[str, int], str], leftover: None, tmp_path: Path
+) -> None:
     with object_stores.s3_place(tmp_path) as place:
         there = fill(f"{place.root}/lake", dict(place.options))
         run = fit(there, num_workers=1, run_on="local", checkpoint_every=3)
@@ -263,7 +326,8 @@ def test_a_lake_in_an_object_store(hashes: dict[tuple[str, int], str], tmp_path:
         assert again.bundle.content_hash == run.bundle.content_hash
 
 
-def test_the_last_two_checkpoints_are_kept(lake: rp.Lake, tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_are_kept(lake: rp.Lake, leftover: None, root: str) -> None:
+    lake = rp.Lake(root)
     run = fit(lake, num_workers=1, run_on="local")
     names = Checkpoints(lake, run.id).names()
     assert 1 <= len(names) <= 2

@@ -1,30 +1,24 @@
-"""Ray Train gives the bytes that this process gives, whichever of its processes is killed."""
+"""Training on Ray Train: what it refuses, what Ctrl-C leaves, and a number of workers that changes.
+
+Its kills are in ``test_training_kills.py``.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import signal
-import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import raypipe as rp
 from raypipe.core.errors import ResourceError
-from raypipe.engine import processes
 from tests import small
-from tests.faults.training_run import fill, fit
-
-SLOW = {"checkpoint_every": 2, "run_on": "ray"}
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> rp.Run:
-    """The same run in this process."""
-    lake = fill(str(tmp_path_factory.mktemp("here") / "lake"))
-    return fit(lake, num_workers=2, run_on="local")
+from tests.faults import drivers
+from tests.faults.training_run import drive, drive_nodes, fill, fit
 
 
 def test_more_workers_than_the_cluster_can_give(ray_session: None, tmp_path: Path) -> None:
@@ -38,47 +32,23 @@ def test_more_workers_than_the_cluster_can_give(ray_session: None, tmp_path: Pat
     assert time.monotonic() - began < 10
 
 
-def test_a_killed_worker_changes_no_byte(
-    here: rp.Run, ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    marker = tmp_path / "killed"
-    monkeypatch.setenv("RAYPIPE_FAULT", "training:round:9")
-    monkeypatch.setenv("RAYPIPE_FAULT_ONCE", str(marker))
-    run = fit(fill(str(tmp_path / "lake")), **SLOW)
-    assert marker.exists()
-    assert run.result is not None
-    assert run.facts["ran_on"] == "ray"
-    assert run.bundle.content_hash == here.bundle.content_hash
-    assert run.history == here.history
-
-
-def test_a_killed_controller_changes_no_byte(
-    here: rp.Run, ray_session: None, tmp_path: Path
-) -> None:
-    """Its placement group outlives it; the next attempt must not wait for it."""
+def test_ctrl_c_leaves_a_run_that_goes_on(ray_session: None, tmp_path: Path) -> None:
+    """Begun on one Ray, broken off, and gone on with on another."""
     lake = fill(str(tmp_path / "lake"))
-    killed: list[int] = []
-
-    def kill() -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            found = {}
-            for process in processes.descendants(os.getpid()):
-                with contextlib.suppress(OSError):
-                    found[Path(f"/proc/{process.pid}/cmdline").read_bytes()] = process.pid
-            controller = [pid for name, pid in found.items() if b"TrainController" in name]
-            if controller and any(b"RayTrainWorker" in name for name in found):
-                os.kill(controller[0], signal.SIGKILL)
-                killed.append(controller[0])
-                return
-            time.sleep(0.01)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    run = fit(lake, **SLOW)
-    thread.join()
-    assert killed
-    assert run.bundle.content_hash == here.bundle.content_hash
+    given: dict[str, Any] = {"run_on": "ray", "pause": 0.2}
+    driver = drivers.start(drive, lake.root, str(tmp_path / "out"), {}, given)
+    while not list(tmp_path.glob("lake/runs/*/checkpoints/0*")):
+        assert driver.is_alive()
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGINT)
+    assert drivers.ended(driver) == 1
+    (record,) = rp.Runs(lake).records()
+    assert (record.status, record.error) == ("failed", "KeyboardInterrupt: ")
+    run = rp.Trainer.resume(lake, record.run_id)
+    assert run.facts["resumed_at"] > 0
+    assert run.facts["ran_on"] == "ray"
+    alone = fit(fill(str(tmp_path / "alone")), run_on="local")
+    assert run.bundle.content_hash == alone.bundle.content_hash
 
 
 def test_an_elastic_run_says_that_it_cannot_be_repeated(ray_session: None, tmp_path: Path) -> None:
@@ -90,3 +60,18 @@ def test_an_elastic_run_says_that_it_cannot_be_repeated(ray_session: None, tmp_p
     assert run.facts["ran_on"] == "ray"
     assert run.bundle.manifest["reproducible"] is False
     assert run.bundle.booster.num_boosted_rounds() == 5
+
+
+@pytest.mark.long
+def test_an_elastic_run_goes_on_with_fewer_workers(tmp_path: Path) -> None:
+    """Of two nodes with a worker each one is lost, and none comes in its place."""
+    lake, marker, out = fill(str(tmp_path / "lake")), tmp_path / "killed", tmp_path / "out"
+    kill = {"rank": 0, "at": 6, "after": False, "marker": str(marker)}
+    given = {"num_workers": (1, 2), "run_on": "ray", "checkpoint_every": 1}
+    assert drivers.run(drive_nodes, lake.root, str(out), kill, given) == 0
+    assert marker.exists()
+    (record,) = rp.Runs(lake).records()
+    run = fit(lake, num_workers=(1, 2), run_on="ray", checkpoint_every=1)  # read back
+    assert run.bundle.content_hash == json.loads(out.read_text())["hash"]
+    assert run.bundle.manifest["reproducible"] is False
+    assert record.rounds == run.facts["rounds"] == len(run.history["valid"]["auc"])

@@ -1,14 +1,28 @@
-"""A driver that trains: the same run whatever is asked for around it. Prints the model's hash."""
+"""A run to disturb: the same whatever is killed around it, and a learner that kills."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import raypipe as rp
+from raypipe.engine import processes
 from tests import small
 
+if TYPE_CHECKING:
+    from raypipe.training.feeding import Feed
+    from raypipe.training.learner import Build, Figures, Session
+
 ROUNDS = 30
+REACHED = 12
+"""Rounds that every run has, since it stops early no sooner."""
+
 PARAMS = {
     "subsample": 0.7,
     "colsample_bytree": 0.7,
@@ -22,6 +36,76 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kill:
+    """Who is killed, and when.
+
+    Attributes:
+        who: ``self`` for the process of the rank, ``controller`` of Ray Train, ``driver``, or the
+            id of a process.
+        rank: the rank that kills.
+        at: its round.
+        after: whether it kills after the round; then it also goes on with the next ones.
+        marker: a file; while it is there nobody is killed.
+    """
+
+    who: str
+    rank: int
+    at: int
+    after: bool
+    marker: str
+
+    def strike(self) -> None:
+        """Kills, once."""
+        try:
+            os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return
+        os.kill(self._pid(), signal.SIGKILL)
+        while not self.after:  # until Ray ends this process too
+            time.sleep(1)
+
+    def _pid(self) -> int:
+        raylet = os.getppid()
+        if self.who == "self":
+            return os.getpid()
+        if self.who == "driver":
+            return int(Path(f"/proc/{raylet}/stat").read_text().rpartition(")")[2].split()[1])
+        if self.who == "controller":
+            return next(
+                one.pid
+                for one in processes.descendants(raylet)
+                if b"TrainController" in Path(f"/proc/{one.pid}/cmdline").read_bytes()
+            )
+        return int(self.who)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deadly(rp.XGBoost):
+    """XGBoost, and to the run's identity nothing else; but in one round somebody is killed."""
+
+    kill: Kill | None = None
+    pause: float = 0.0
+
+    def build(self, train: Feed, valid: Feed | None, build: Build) -> Session:
+        """A session of which one rank kills."""
+        session = rp.XGBoost.build(self, train, valid, build)
+        grow, kill = session.grow, self.kill
+
+        def deadly(number: int) -> Figures:
+            time.sleep(self.pause)
+            now = kill is not None and (build.rank, number) == (kill.rank, kill.at)
+            if kill is not None and now and not kill.after:
+                kill.strike()
+            figures = grow(number)
+            if kill is not None and now and kill.after:
+                kill.strike()
+            return figures
+
+        session.grow = deadly  # type: ignore[method-assign]
+        return session
+
+
 def fill(root: str, options: dict[str, str] | None = None) -> rp.Lake:
     lake = rp.Lake(root, storage_options=options)
     for part in range(3):
@@ -29,27 +113,71 @@ def fill(root: str, options: dict[str, str] | None = None) -> rp.Lake:
     return lake
 
 
-def fit(lake: rp.Lake, kind: str = "sampled", **settings: Any) -> rp.Run:
-    """Rows as filled, whatever was written since; a schedule and early stopping are on."""
+def fit(
+    lake: rp.Lake,
+    kind: str = "sampled",
+    kill: Kill | None = None,
+    pause: float = 0.0,
+    **settings: Any,
+) -> rp.Run:
+    """Rows as filled, whatever was written since; a schedule and early stopping are on.
+
+    One thread a rank: the threads of OpenMP spin while they wait, on a busy machine for seconds.
+    """
     rows = lake.table("rows").at(version=3)
-    learner = rp.XGBoost(
+    learner = Deadly(
         rounds=ROUNDS,
         max_depth=3,
         learning_rate=rp.Schedule(start=0.3, end=0.05, warmup=3),
         params=KINDS[kind],
+        kill=kill,
+        pause=pause,
     )
     trainer = rp.Trainer(
         small.recipe(),
         label="late",
         learner=learner,
         seed=5,
-        early_stopping=rp.EarlyStopping(patience=12, metric="auc"),
-        **{"num_workers": 2, "checkpoint_every": 1, **settings},
+        early_stopping=rp.EarlyStopping(patience=REACHED, metric="auc"),
+        **{"num_workers": 2, "checkpoint_every": 1, "cpus_per_worker": 1, **settings},
     )
     return trainer.fit(rows, valid=rows)
 
 
-if __name__ == "__main__":
-    root, kind, run_on, workers = sys.argv[1:5]
-    run = fit(rp.Lake(root), kind, run_on=run_on, num_workers=int(workers))
-    print(run.bundle.content_hash, len(run.history["valid"]["auc"]), run.facts["resumed_at"])
+def drive(root: str, out: str, fault: dict[str, str], given: dict[str, Any]) -> None:
+    """The whole of a driver's process; what came of it is written to a file."""
+    os.environ.update(fault)
+    run = fit(rp.Lake(root), **given)
+    Path(out).write_text(json.dumps({"hash": run.bundle.content_hash, "facts": run.facts}))
+
+
+def drive_nodes(root: str, out: str, kill: dict[str, Any], given: dict[str, Any]) -> None:
+    """A driver on a cluster of two nodes, of which one is lost.
+
+    The controller, the driver and one worker may be on either; where ``given`` asks for a fixed
+    number of workers, another node comes.
+    """
+    from ray._private.ray_constants import PROCESS_TYPE_RAYLET
+    from ray.cluster_utils import Cluster
+
+    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": soon})
+    try:
+        doomed = cluster.add_node(num_cpus=1)
+        os.environ["RAY_ADDRESS"] = cluster.address
+        raylet = doomed.all_processes[PROCESS_TYPE_RAYLET][0].process.pid
+        marker = Path(kill["marker"])
+
+        def another() -> None:
+            while not marker.exists():
+                time.sleep(0.1)
+            cluster.add_node(num_cpus=1, wait=False)
+
+        if isinstance(given.get("num_workers"), int):
+            threading.Thread(target=another, daemon=True).start()
+        drive(root, out, {}, {**given, "kill": Kill(who=str(raylet), **kill)})
+    finally:
+        import ray
+
+        ray.shutdown()
+        cluster.shutdown()

@@ -46,12 +46,13 @@ class Files:
         return self._store.files(clean_path(prefix) if prefix else "")
 
     def delete(self, prefix: str) -> None:
-        """Removes a file, or a folder with all files below it; nothing there is no error.
+        """Removes a file, or a folder with all files below it, also what killed writers left there;
+        nothing there is no error.
 
         Raises:
             ConfigError: the path leaves the lake, or lies in a table.
         """
-        self._store.delete(self._store.files(self._outside_tables(prefix)))
+        self._store.delete(one.path for one in self._store.entries(self._outside_tables(prefix)))
 
     def _outside_tables(self, path: str) -> str:
         clean = clean_path(path)

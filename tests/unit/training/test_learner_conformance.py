@@ -23,7 +23,7 @@ from raypipe.core.errors import ConfigError, IntegrityError, RecipeError
 from raypipe.models import ModelBundle, labelled_scores
 from raypipe.models.forms import FORMS, scorer
 from raypipe.serving.live import LiveVersion
-from raypipe.training.checkpoints import Saver
+from raypipe.training.checkpoints import Checkpoints, Saver
 from raypipe.training.learner import Learner, learner_from
 from raypipe.training.state import State
 
@@ -168,6 +168,7 @@ class TestLearner:
                         self._checkpoints.save(state)
 
                 patch.setattr(Saver, "offer", save)
+                patch.setattr(Checkpoints, "clear", lambda _: None)
                 first = trainer(name).fit(snapshot, snapshot)
             shutil.rmtree(Path(root, "runs", first.id, "finished"))
             again = trainer(name).fit(snapshot, snapshot)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -65,3 +66,25 @@ def test_a_run_elsewhere_is_followed_by_its_checkpoints(
         while "round 4 of 9 · train auc 0.5" not in out.getvalue():
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_a_run_does_not_wait_for_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage that fails may hold a look at the checkpoints for minutes."""
+    monkeypatch.setattr("raypipe.training.progress._LOOK_S", 0.01)
+    looking, over, out = threading.Event(), threading.Event(), Terminal()
+
+    class Failing(Checkpoints):
+        def names(self) -> list[str]:
+            looking.set()
+            over.wait()
+            return super().names()
+
+    checkpoints = Failing(rp.Lake(tmp_path / "lake"), "run")
+    with watched(Watch(Line(out), 9, "auc"), checkpoints):
+        checkpoints._files.put("runs/run/checkpoints/00000004", State(rounds=4).to_bytes("run"))
+        assert looking.wait(60)
+    over.set()  # only now: a wait for the look would never have ended
+    (thread,) = [t for t in threading.enumerate() if t.name == "raypipe-progress"] or [None]
+    if thread is not None:
+        thread.join(60)
+    assert out.getvalue() == ""
