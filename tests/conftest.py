@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Threads of OpenMP spin while they wait for each other. Where more threads than cores want to run,
+# that takes a round of XGBoost from milliseconds to most of a second.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def terminal(request: pytest.FixtureRequest) -> Iterator[int]:

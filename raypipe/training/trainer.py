@@ -68,7 +68,8 @@ class Trainer:
         early_stopping: when to stop before all rounds are grown; needs validation rows.
         checkpoint_every: how often the state is written to the lake: a time, or a number of rounds.
         memory_budget: bytes that each rank may take for its rows. Beyond them features go to a
-            local disk. By default half of the machine's memory.
+            local disk. By default half of the machine's memory. Fitting the recipe, which comes
+            before, takes some times a row group of the table for each core, whatever the budget.
         run_on: ``"local"`` in this process, ``"ray"`` with Ray Train, ``"auto"`` by what is known
             of the rows and the cluster; ``Run.facts`` says which it was.
         max_failures: how often a lost worker is replaced before ``fit`` gives up.

@@ -2,7 +2,8 @@
 
 200 runs, each disturbed by a kill in a seeded round: of the driver that trains by itself, and of
 Ray Train's worker, controller, driver and node. Samples of rows and columns, DART, forests, a
-schedule and early stopping are on. Twenty of them run by default.
+schedule and early stopping are on. Twenty of them run by default, those that need a Ray of their
+own (a killed driver on Ray, a killed node) only in the long suite.
 """
 
 from __future__ import annotations
@@ -64,11 +65,14 @@ def cases() -> list[Case]:
 
 
 def params() -> list[object]:
+    """All of them; twenty run by default, of which none needs a Ray of its own."""
+    quick = [case.number for case in cases() if case.who not in ("driver", "node")]
+    default = set(quick[:20])
     return [
         pytest.param(
             case,
             id=f"{case.number}-{case.who}-{case.kind}",
-            marks=[pytest.mark.long] if case.number >= len(WHO) else [],
+            marks=[] if case.number in default else [pytest.mark.long],
         )
         for case in cases()
     ]
