@@ -221,7 +221,8 @@ class FittedRecipe:
 
         Args:
             row: a value for every column of ``inputs`` and nothing else; null is None. Integers
-                may stand for floats and ISO text for times.
+                and decimals may stand for floats, ISO text for times and days, scalars of numpy
+                for those of Python. A time with a zone is brought to UTC.
 
         Raises:
             RecipeError: a field is missing, unknown or of a wrong type; ``field`` names it.
@@ -235,9 +236,9 @@ class FittedRecipe:
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """The features of some rows: float32, shape (rows, features).
 
-        They go one by one or through polars, whichever is faster; the bits are the same. Which it
-        is for so many rows is timed once on the first such call of 8 rows or more, which then
-        takes a few times as long.
+        They go one by one or through polars, whichever is faster; the bits are the same. Where
+        earlier calls do not tell which that is for so many rows, the call times both ways and
+        takes a few times as long. Threads may share a recipe; one of them times.
 
         Raises:
             RecipeError: as ``row``.
@@ -262,7 +263,8 @@ class FittedRecipe:
         if self._scorer is None:
 
             def batch(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
-                return np.ascontiguousarray(self._of_slots(frame).to_numpy(), np.float32)
+                made = self._of_slots(frame).to_numpy(order="c", writable=True)
+                return np.asarray(made, np.float32)
 
             given = (self._plan, self._steps, self._fitted, self._places)
             self._scorer = RowScorer(*given, batch)

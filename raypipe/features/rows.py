@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import struct
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.features.columns import RAW_TYPES, coercer, column_of, unknown
+from raypipe.features.crossing import LARGEST, Crossing
 from raypipe.features.row_code import row_function
 from raypipe.features.transforms.base import slot
 
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     from raypipe.features.transforms import Fitted
 
 F4 = np.dtype(np.float32)
-# Fewer rows go one by one without a question.
-FEW, CHUNK = 8, 64
+# How often both ways are timed, on how many rows one by one; how many rows are a frame's while
+# another thread is timing.
+TRIES, CHUNK, UNSURE = 3, 64, 512
 
 Floats = npt.NDArray[np.float32]
 Rows = Sequence[Mapping[str, Any]]
@@ -66,8 +69,7 @@ class RowScorer:
         into = row_function(self._fields, steps, fitted, *given)
         self._into = into or self._through_slots(steps, fitted)
         self._pick = operator.itemgetter(*self._inputs)
-        # Lengths of numbers of rows in bits: up to which rows go one by one, from which to polars.
-        self._by_row, self._by_batch = FEW.bit_length() - 1, 64
+        self._crossing, self._timing = Crossing(), threading.Lock()
 
     def _through_slots(
         self, steps: Sequence[Step], fitted: Mapping[int, Fitted]
@@ -130,34 +132,45 @@ class RowScorer:
     def rows(self, rows: Rows) -> Floats:
         """The features of rows, the faster way for so many.
 
-        A call of 8 rows or more of a size (a power of two) that was not met before goes both ways
-        and is timed. Polars gains with rows: where it was faster, it is for more rows, and where
-        it was slower, it is for fewer. Nothing is guessed from other sizes than those.
+        A call that ``Crossing`` cannot decide takes the time of both ways, in turn.
         """
-        size = len(rows).bit_length()
-        if size <= self._by_row:
-            return self.some(rows)
-        if size >= self._by_batch:
-            return self.through_polars(rows)
-        if self._polars_is_faster(rows):
-            self._by_batch = size
-            return self.through_polars(rows)
-        self._by_row = size
-        return self.some(rows)
+        one_by_one = self._crossing.one_by_one(len(rows))
+        if one_by_one is None:
+            return self._timed(rows)
+        return self.some(rows) if one_by_one else self.through_polars(rows)
 
-    def _polars_is_faster(self, rows: Rows) -> bool:
-        """Goes both ways; the least time counts, since what else the machine does only adds."""
-        batch_s = min(_seconds(self.through_polars, rows) for _ in range(3))
-        return all(self._longer_than(batch_s, rows) for _ in range(3))
+    def _timed(self, rows: Rows) -> Floats:
+        if not self._timing.acquire(blocking=False):
+            return self.some(rows) if len(rows) < UNSURE else self.through_polars(rows)
+        try:
+            few = rows[:LARGEST]
+            made, equal = self._equal(few)
+            self._crossing.learn(len(few), equal)
+        finally:
+            self._timing.release()
+        return made if len(few) == len(rows) else self.rows(rows)
 
-    def _longer_than(self, limit_s: float, rows: Rows) -> bool:
-        """Whether rows take longer one by one; asked after each 64, as a step may be slow."""
-        begin = time.perf_counter()
-        for at in range(0, len(rows), CHUNK):
-            self.some(rows[at : at + CHUNK])
-            if time.perf_counter() - begin > limit_s:
-                return True
-        return False
+    def _equal(self, rows: Rows) -> tuple[Floats, float]:
+        """The features by way of a frame, and how many rows take as long one by one.
+
+        Of several times the least counts, since what else the machine does only adds. Rows one by
+        one are timed on a few of them, elsewhere each time, so that they come from memory as others
+        do.
+        """
+        frame_s = row_s = math.inf
+        for turn in range(TRIES):
+            begin = time.perf_counter()
+            made = self.through_polars(rows)
+            frame_s = min(frame_s, time.perf_counter() - begin)
+            at = (len(rows) - min(CHUNK, len(rows))) * turn // (TRIES - 1)
+            row_s = min(row_s, self._row_s(rows[at : at + CHUNK], frame_s))
+        return made, frame_s / row_s
+
+    def _row_s(self, rows: Rows, limit_s: float) -> float:
+        """Seconds for each of some rows; of fewer where they would take longer than the limit."""
+        first_s = _seconds(self.some, rows[:1])
+        fits = int(limit_s / first_s)
+        return _seconds(self.some, rows[:fits]) / len(rows[:fits]) if fits > 1 else first_s
 
     def frame(self, rows: Rows) -> pl.DataFrame:
         """The rows as a frame of slots, every field checked as ``one`` checks it."""
@@ -188,4 +201,4 @@ class RowScorer:
 def _seconds(call: Callable[[Rows], object], rows: Rows) -> float:
     begin = time.perf_counter()
     call(rows)
-    return time.perf_counter() - begin
+    return max(time.perf_counter() - begin, 1e-9)

@@ -1,0 +1,67 @@
+"""Which of two ways is faster for so many rows, from what was timed; it times nothing itself.
+
+One by one, every row takes as long again. A frame has a cost of its own as well: one of more rows
+takes no less time, and no more for each of its rows. So let a frame of ``m`` rows take as long as
+``equal`` rows one by one. If ``equal`` is at least ``m``, up to ``equal`` rows are faster one by
+one: fewer than ``m``, as a row of a smaller frame costs more, and more, as a larger frame takes
+longer. If it is less, ``equal`` rows and more are faster as a frame, for the same reasons. Of what
+lies between the two nothing is known, and it is to be timed when it is asked for.
+
+A timing that is wrong by a factor makes a choice that is slower by no more than that factor.
+"""
+
+from __future__ import annotations
+
+import math
+
+# A frame of more rows has its own cost spread so thin that it is as one of so many.
+LARGEST = 16_384
+# Two numbers of rows this near are one: what is between them takes as long either way.
+NEAR = 1.1
+# Calls after which what was timed is doubted for the first time, and then twice as many each time.
+TRUSTED = 1_000
+
+
+class Crossing:
+    """The numbers of rows for which each way is known to be faster.
+
+    Attributes:
+        until: so many rows and fewer are faster one by one.
+        since: so many rows and more are faster as a frame.
+    """
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        self.since = math.inf
+        self._calls, self._trusted = 0, TRUSTED
+
+    def one_by_one(self, rows: int) -> bool | None:
+        """Whether so many rows are faster one by one; None where it has to be timed.
+
+        Each call is taken for one use of the answer. What was timed on a busy machine may be wrong,
+        so after some calls numbers of rows within a factor of two are to be timed again.
+        """
+        self._calls += 1
+        if self._calls > self._trusted:
+            self._calls, self._trusted = 0, 2 * self._trusted
+            self.until, self.since = self.until / 2, 2 * self.since
+        rows = min(rows, LARGEST)
+        if rows <= self.until:
+            return True
+        return False if rows >= self.since else None
+
+    def learn(self, rows: int, equal: float) -> None:
+        """Takes a timing; where it speaks against an earlier one, it is the one that holds.
+
+        Args:
+            rows: how many rows were timed as a frame, at most ``LARGEST``.
+            equal: how many rows take as long one by one.
+        """
+        if equal >= rows:
+            self.until = max(self.until, equal)
+            self.since = max(self.since, self.until)
+        else:
+            self.since = min(self.since, equal)
+            self.until = min(self.until, self.since)
+        if self.since <= NEAR * self.until:
+            self.until = self.since = math.sqrt(self.until * self.since)
