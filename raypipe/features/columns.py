@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ RAW_TYPES: dict[str, pl.DataType] = {
     "date": pl.Date(),
 }
 NUMERIC = ("int64", "float64", "bool")
+DIGITS = 38  # of a decimal column
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ def _int64(name: str, value: Any) -> Any:
 def _float64(name: str, value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(value)
+    if isinstance(value, Decimal):
+        return _float_of_decimal(name, value)
     number = _index(value)
     if number is None:
         raise _wrong(name, value, "a number")
@@ -139,6 +143,16 @@ def _float64(name: str, value: Any) -> Any:
         raise _wrong(name, value, "a number of 64 bits") from None
 
 
+def _float_of_decimal(name: str, value: Decimal) -> float:
+    """The nearest float, as a column of decimals gives it; only for what such a column can hold."""
+    _, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise _wrong(name, value, "a finite number")
+    if max(len(digits), len(digits) + exponent, -exponent) > DIGITS:
+        raise _wrong(name, value, f"a decimal of at most {DIGITS} digits, or a float,")
+    return float(value) + 0.0  # a column has one zero
+
+
 def _string(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         raise _wrong(name, value, "a string")
@@ -146,7 +160,7 @@ def _string(name: str, value: Any) -> Any:
         value.encode()
     except UnicodeEncodeError:
         raise _wrong(name, value, "a string of valid Unicode") from None
-    return str(value)
+    return str.__str__(value)  # what it holds; str() of an enum's member is its name
 
 
 def _bool(name: str, value: Any) -> Any:
@@ -155,7 +169,22 @@ def _bool(name: str, value: Any) -> Any:
     return bool(value)
 
 
+def _plain_time(value: Any) -> Any:
+    """A time or a day of numpy as Python has it, other values as they are; NaT of both is None."""
+    if isinstance(value, np.datetime64):
+        if np.datetime_data(value.dtype)[0] == "ns":
+            value = value.astype("datetime64[us]")  # the microsecond that it is in, as in a column
+        found = value.item()  # a number where Python has no such year, which is then refused
+        return value if isinstance(found, int) else found
+    if isinstance(value, datetime) and value != value:  # pandas' missing time
+        return None
+    return value
+
+
 def _datetime(name: str, value: Any) -> Any:
+    value = _plain_time(value)
+    if value is None:
+        return None
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -163,8 +192,6 @@ def _datetime(name: str, value: Any) -> Any:
             raise _wrong(name, value, "a time as ISO text") from None
     if not isinstance(value, datetime):
         raise _wrong(name, value, "a datetime, or ISO text, in UTC")
-    if value != value:  # pandas' missing time calls itself a datetime
-        return None
     if value.tzinfo is not None:
         try:
             value = value.astimezone(UTC)
@@ -175,6 +202,9 @@ def _datetime(name: str, value: Any) -> Any:
 
 
 def _date(name: str, value: Any) -> Any:
+    value = _plain_time(value)
+    if value is None:
+        return None
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value)
@@ -198,15 +228,22 @@ _COERCE: dict[str, tuple[type, Callable[[str, Any], Any]]] = {
 def coercer(name: str, want: str) -> Coerce:
     """A function that gives one field's value in its raw type, null as None.
 
-    Integers may stand for floats, ISO text for times; times with a zone are brought to UTC.
+    Integers and decimals may stand for floats, ISO text for times; times with a zone are brought
+    to UTC; scalars of numpy are as those of Python, and the missing values of pandas are null.
     Everything else of another type is a RecipeError that names the field.
     """
     _, check = _COERCE[want]
 
     def careful(value: Any) -> Any:
-        return None if value is None else check(name, value)
+        return None if value is None or _is_na(value) else check(name, value)
 
     return careful
+
+
+def _is_na(value: Any) -> bool:
+    """Whether it is pandas' NA, whose package may not be there."""
+    kind = type(value)
+    return kind.__name__ == "NAType" and kind.__module__.partition(".")[0] == "pandas"
 
 
 def column_of(title: str, kind: str, values: Sequence[Any], coerce: Coerce) -> pl.Series:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import enum
 import math
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from raypipe.expressions import code
 from raypipe.features import FittedRecipe, Recipe
 from raypipe.features import transforms as T  # noqa: N812
 
+WIDE = Context(prec=40)
 HOSTILE = [
     "__import__('os').system('true')",
     '"); import os; ("',
@@ -146,7 +151,19 @@ def test_a_row_may_be_changed_by_who_asked_for_it() -> None:
     made = fitted.row({"x": 1.0})
     made[0] = 5
     assert fitted.row({"x": 1.0}).tolist() == [1.0]
-    assert fitted.rows([{"x": 1.0}]).flags.writeable
+    scorer = fitted._rows_scorer()
+    for some in (fitted.rows, scorer.some, scorer.through_polars):
+        assert some([{"x": 1.0}, {"x": 2.0}]).flags.writeable
+
+
+class Whole(enum.IntEnum):
+    TWO = 2
+
+
+class Text(str, enum.Enum):  # noqa: UP042 - the kind whose str() is its name
+    """Its members are strings, and ``str`` of one is its name."""
+
+    A = "a"
 
 
 ALL = {"f": 1.5, "i": 2, "s": "a", "b": True, "t": datetime(2013, 1, 1), "d": date(2013, 1, 1)}
@@ -175,7 +192,17 @@ def _all() -> FittedRecipe:
         ({"t": datetime(2013, 1, 1, 7, tzinfo=timezone(timedelta(hours=2)))}, 4, 5.0),
         ({"t": "2013-01-01T07:30:00+02:00"}, 4, 5.0),
         ({"t": pd.NaT}, 4, math.nan),
+        ({"t": np.datetime64("2013-01-01T07:30:00.123456789", "ns")}, 4, 7.0),
+        ({"t": np.datetime64("2013-01-01T07", "h")}, 4, 7.0),
+        ({"t": np.datetime64("NaT")}, 4, math.nan),
         ({"d": "2013-01-09"}, 6, 9.0),
+        ({"d": np.datetime64("2013-01-09")}, 6, 9.0),
+        ({"d": pd.NaT}, 6, math.nan),
+        ({"f": Decimal("0.5")}, 0, 0.5),
+        ({"f": Decimal("1E+37")}, 0, 1e37),
+        ({"f": pd.NA}, 0, math.nan),
+        ({"i": Whole.TWO}, 1, 2.0),
+        ({"s": Text.A}, 3, 1.0),
     ],
 )
 def test_what_stands_for_a_raw_type_is_taken(change: Any, feature: int, want: float) -> None:
@@ -197,6 +224,15 @@ def test_what_stands_for_a_raw_type_is_taken(change: Any, feature: int, want: fl
         ({"i": np.array([1, 2])}, "i"),
         ({"i": np.float64(1)}, "i"),
         ({"i": -(2**63) - 1}, "i"),
+        ({"f": Decimal("NaN")}, "f"),
+        ({"f": Decimal("sNaN")}, "f"),
+        ({"f": Decimal("-Infinity")}, "f"),
+        ({"f": Decimal(10**38)}, "f"),
+        ({"f": Decimal("1E-39")}, "f"),
+        ({"f": Decimal("1E+999999")}, "f"),
+        ({"f": np.datetime64("2013-01-01")}, "f"),
+        ({"i": Decimal(1)}, "i"),
+        ({"i": True}, "i"),
         ({"b": "true"}, "b"),
         ({"b": 0}, "b"),
         ({"s": b"a"}, "s"),
@@ -204,6 +240,11 @@ def test_what_stands_for_a_raw_type_is_taken(change: Any, feature: int, want: fl
         ({"t": 5}, "t"),
         ({"t": date(2013, 1, 1)}, "t"),
         ({"t": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))}, "t"),
+        ({"t": np.datetime64("2013-01-01")}, "t"),
+        ({"t": np.datetime64(10**15, "s")}, "t"),
+        ({"d": np.datetime64("2013-01-01T00")}, "d"),
+        ({"d": datetime(2013, 1, 1)}, "d"),
+        ({"d": np.datetime64(10**9, "D")}, "d"),
         ({"d": 5}, "d"),
         ({"d": "2013-13-01"}, "d"),
     ],
@@ -223,18 +264,76 @@ def test_what_does_not_is_refused_by_name(change: Any, field: str) -> None:
         assert "Give" in str(refused.value)
 
 
+def test_decimals_have_the_bits_of_a_column_of_them() -> None:
+    draw = random.Random(0)
+    for scale in (0, 2, 9, 18, 37, 38):
+        whole = [0, 1, 10**38 - 1, *(draw.randrange(10 ** draw.randint(1, 38)) for _ in range(300))]
+        above = [Decimal(one).scaleb(-scale, WIDE) for one in whole]
+        values = [*above, *map(Decimal.copy_negate, above)]
+        column = pl.Series("x", values, pl.Decimal(38, scale))
+        frame = pl.DataFrame({"x": column})
+        scaled = T.derive(a=pl.col("x") * 1e9, b=pl.col("x") - 1, c=1 / pl.col("x"))
+        fitted = Recipe(*scaled).fit(frame)
+        asked = [{"x": value} for value in column.to_list()]
+        want = _bits(fitted.transform(frame).to_numpy())
+        assert _bits([fitted.row(row) for row in asked]) == want
+        assert _bits(fitted._rows_scorer().through_polars(asked)) == want
+
+
+def test_times_of_nanoseconds_have_the_bits_of_a_column_of_them() -> None:
+    ns = [-1, -999, -1000, -1001, 0, 1, 999, 1001, 1356998400123456789]
+    values = np.array(ns, "datetime64[ns]")
+    since = pl.col("t") - pl.lit(datetime(1970, 1, 1))
+    parts = T.derive(a=since.dt.total_microseconds() % 1000, b=since.dt.total_microseconds())
+    fitted = Recipe(*parts).fit(FRAME)
+    want = _bits(fitted.transform(pl.DataFrame({"t": values})).to_numpy())
+    assert _bits([fitted.row({"t": value}) for value in values]) == want
+    assert _bits([fitted.row({"t": pd.Timestamp(value)}) for value in values]) == want
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "act"),
+    [
+        ({"more": 1}, "more", "Give exactly: f, i, b, s, t, d."),
+        ({"f": None, "F": 1}, "F", "Give exactly"),
+        ({"i": ...}, "i", "There are"),
+        ({"i": ..., "j": 1}, "i", "'d', 'j']."),
+        ({"s": 5}, "s", "got int 5. Give a string or null."),
+        ({"b": 1}, "b", "got int 1. Give true or false or null."),
+        ({"i": 1.5}, "i", "got float 1.5. Give an integer or null."),
+        ({"f": "x"}, "f", "got str 'x'. Give a number or null."),
+        ({"t": "noon"}, "t", "got str 'noon'. Give a time as ISO text or null."),
+    ],
+)
+def test_fields_that_are_more_less_or_other_are_named(
+    change: dict[str, Any], field: str, act: str
+) -> None:
+    """A field that is not there is written ``...``; every way says the same."""
+    fitted = _all()
+    row = {name: value for name, value in {**ALL, **change}.items() if value is not ...}
+    scorer = fitted._rows_scorer()
+    for score in (
+        fitted.row,
+        lambda one: fitted.rows([one]),
+        lambda one: fitted.rows([ALL] * 20 + [one]),
+        lambda one: scorer.some([one]),
+        lambda one: scorer.through_polars([one, ALL]),
+    ):
+        with pytest.raises(RecipeError) as refused:
+            score(row)
+        assert refused.value.field == field
+        assert act in str(refused.value)
+
+
 def test_a_utc_time_of_any_zone_is_one_moment() -> None:
     fitted = _all()
     late = datetime(9999, 12, 31, 23, 30, tzinfo=UTC)
     assert fitted.row({**ALL, "t": late})[4] == 23.0
 
 
-def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
-    rows = [{"x": float(n)} for n in range(5000)]
-    want = _bits(scorer.some(rows))
-    taken: list[str] = []
-    waits = {"row": 0.0, "polars": 0.0}
+def _slowed(scorer: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, float], list[str]]:
+    """Seconds that each way waits, a row or a frame, and which ways were taken."""
+    waits, taken = {"row": 0.0, "polars": 0.0}, []
     into, batch = scorer._into, scorer._batch
 
     def by_row(row: Any, out: Any, at: int) -> None:
@@ -247,40 +346,62 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.append("polars")
         return batch(frame)
 
-    def last(count: int) -> str:
-        assert _bits(scorer.rows(rows[:count])) == want[: 4 * count]
-        return taken[-1]
-
     monkeypatch.setattr(scorer, "_into", by_row)
     monkeypatch.setattr(scorer, "_batch", by_batch)
-    waits["polars"] = 0.2
-    assert last(7) == "row"
-    assert "polars" not in taken  # few rows: not worth the question
-    assert last(100) == "row"
-    asked = len(taken)
-    assert last(100) == last(20) == last(127) == "row"  # known: as many, or fewer
-    assert len(taken) == asked + 100 + 20 + 127
-    waits["polars"], waits["row"] = 0.0, 0.01
-    assert last(100) == "row"
-    assert last(1000) == "polars"  # more rows are another question
-    asked = len(taken)
-    assert last(1000) == last(5000) == "polars"
-    assert len(taken) == asked + 2
+    return waits, taken
 
 
-def test_a_slow_row_does_not_hold_up_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
-    calls: list[int] = []
-    some = scorer.some
+    rows = [{"x": float(n)} for n in range(5000)]
+    want = _bits(scorer.some(rows))
+    waits, taken = _slowed(scorer, monkeypatch)
 
-    def slow(rows: Any) -> Any:
-        time.sleep(0.1)
-        calls.append(len(rows))
-        return some(rows)
+    def ways(count: int) -> set[str]:
+        taken.clear()
+        assert _bits(scorer.rows(rows[:count])) == want[: 4 * count]
+        return set(taken)
 
-    monkeypatch.setattr(scorer, "some", slow)
-    assert scorer._polars_is_faster([{"x": 1.0}] * 4096)
-    assert calls == [64, 64, 64]
+    waits["polars"], waits["row"] = 0.3, 1e-6
+    assert ways(100) == {"row", "polars"}  # timed
+    assert ways(100) == ways(20) == ways(1) == {"row"}  # known: as many, or fewer
+    waits["polars"], waits["row"] = 0.0, 0.01
+    assert ways(100) == {"row"}
+    assert ways(5000) == {"row", "polars"}  # more rows are another question
+    assert ways(5000) == ways(4000) == {"polars"}
+
+
+def test_a_slow_row_is_timed_on_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    waits, taken = _slowed(scorer, monkeypatch)
+    waits["row"] = 3.0
+    scorer._timing.acquire()  # another thread is timing: neither way is asked
+    scorer.rows([{"x": 1.0}] * 4096)
+    assert taken == ["polars"]
+    scorer._timing.release()
+    scorer.rows([{"x": 1.0}] * 4096)
+    assert taken == ["polars", *["polars", "row"] * 3]
+
+
+def test_threads_that_share_a_recipe_get_their_own_rows() -> None:
+    fitted = Recipe(T.impute("x"), T.one_hot("s")).fit(FRAME)
+    rows = [{"x": float(n), "s": "a" if n % 3 else "b"} for n in range(3000)]
+    want = fitted._rows_scorer().some(rows)
+
+    def ask(at: int) -> bool:
+        return _bits(fitted.rows(rows[at : 2 * at + 1])) == _bits(want[at : 2 * at + 1])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(1, 1500, 11)))
+
+
+def test_a_wrong_row_leaves_the_question_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = Recipe(T.select("x")).fit(FRAME)
+    with pytest.raises(RecipeError):
+        fitted.rows([{"x": 1.0}, {"x": "1"}])
+    _, taken = _slowed(fitted._rows_scorer(), monkeypatch)
+    fitted.rows([{"x": 1.0}] * 2)
+    assert set(taken) == {"row", "polars"}
 
 
 def test_rows_of_one_field_and_no_row_go_both_ways() -> None:
