@@ -19,7 +19,7 @@ LARGEST = 16_384
 # Two numbers of rows this near are one: what is between them takes as long either way.
 NEAR = 1.1
 # Calls after which what was timed is doubted for the first time, and then twice as many each time.
-TRUSTED = 1_000
+TRUSTED = 100
 
 
 class Crossing:
@@ -33,7 +33,7 @@ class Crossing:
     def __init__(self) -> None:
         self.until = 0.0
         self.since = math.inf
-        self._calls, self._trusted = 0, TRUSTED
+        self._left = self._trusted = TRUSTED
 
     def one_by_one(self, rows: int) -> bool | None:
         """Whether so many rows are faster one by one; None where it has to be timed.
@@ -41,10 +41,12 @@ class Crossing:
         Each call is taken for one use of the answer. What was timed on a busy machine may be wrong,
         so after some calls numbers of rows within a factor of two are to be timed again.
         """
-        self._calls += 1
-        if self._calls > self._trusted:
-            self._calls, self._trusted = 0, 2 * self._trusted
+        self._left -= 1
+        if self._left < 0:
+            self._trusted = self._left = 2 * self._trusted
             self.until, self.since = self.until / 2, 2 * self.since
+        if rows <= self.until:
+            return True
         rows = min(rows, LARGEST)
         if rows <= self.until:
             return True
