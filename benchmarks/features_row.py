@@ -1,6 +1,7 @@
 """What features cost at serving: one row, 256 and 4,096 rows, 10 and 100 features, from dicts.
 
-Run: ``python benchmarks/features_row.py [--rounds 5] [--only raypipe,polars]``. Peers are one
+Run: ``python benchmarks/features_row.py [--rounds 5] [--only raypipe,polars] [--recipes mixed]``.
+A mixed recipe holds several kinds of transforms, a numeric one numbers alone. Peers are one
 polars ``select`` written by hand, a scikit-learn ``ColumnTransformer`` (``make peers``) and a Feast
 on-demand feature view (``make peers-feast``). All start from a list of dicts and end with a float32
 matrix. raypipe is shown three times: the way it chooses, its compiled function row by row, and its
@@ -14,10 +15,14 @@ from __future__ import annotations
 import statistics
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 import common
 from common import Contender
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 SCRIPT = common.HERE / "peers" / "features_row.py"
 FEAST = common.HERE.parent / ".venvs" / "feast" / "bin" / "python"
@@ -42,13 +47,14 @@ def contenders() -> list[Contender]:
     return found
 
 
-def measure(features: int, rows: int, rounds: int, only: str) -> dict[str, object]:
+def measure(recipe: str, features: int, rows: int, given: Namespace) -> dict[str, object]:
     """One table: microseconds a call of each way."""
-    request = {"features": features, "rows": rows}
-    chosen = common.chosen(contenders(), only)
-    runs = common.race(chosen, rounds, lambda name, _: {**request, "way": name}, warmups=1)
+    request = {"recipe": recipe, "features": features, "rows": rows}
+    chosen = common.chosen(contenders(), given.only)
+    runs = common.race(chosen, given.rounds, lambda name, _: {**request, "way": name}, warmups=1)
     print(
-        f"\n| {features} features, {rows} rows | µs a call (min to max) | µs a row | of raypipe |"
+        f"\n| {recipe}, {features} features, {rows} rows | µs a call (min to max) | µs a row "
+        "| of raypipe |"
     )
     print("|---|---|---|---|")
     base = next((r for r in runs if r.name == "raypipe" and r.seconds), None)
@@ -103,11 +109,13 @@ def _same(sums: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     """Measures and prints all tables, and writes them as JSON."""
     parser = common.parser(__doc__)
+    parser.add_argument("--recipes", default="mixed,numeric", help="of mixed and numeric, by comma")
     parser.add_argument("--features", default="10,100", help="of 10 and 100, by comma")
     parser.add_argument("--rows", default="1,256,4096", help="rows a call, by comma")
     given = parser.parse_args()
     tables = [
-        measure(features, rows, given.rounds, given.only)
+        measure(recipe, features, rows, given)
+        for recipe in given.recipes.split(",")
         for features in map(int, given.features.split(","))
         for rows in map(int, given.rows.split(","))
     ]
