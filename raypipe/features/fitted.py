@@ -65,6 +65,8 @@ class FittedRecipe:
         self._scorer: RowScorer | None = None
         self._training: dict[int, PlacedFitted] | None = None
         self._one: Callable[[Mapping[str, Any]], npt.NDArray[np.float32]] = self._first_row
+        self._some: Callable[[Sequence[Mapping[str, Any]]], npt.NDArray[np.float32]]
+        self._some = self._first_rows
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -243,7 +245,11 @@ class FittedRecipe:
         Raises:
             RecipeError: as ``row``.
         """
-        return self._rows_scorer().rows(rows)
+        return self._some(rows)
+
+    def _first_rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
+        self._some = self._rows_scorer().rows
+        return self._some(rows)
 
     def with_history(
         self, rows: Sequence[Mapping[str, Any]], events: pl.DataFrame
@@ -337,7 +343,9 @@ def fit_transforms(
         raise
     made = FittedRecipe(transforms, plan, learn(data, plan, run_on))
     # What polars cannot compute of these types is an error now, not at the first row to serve.
-    made.transform(pl.DataFrame(schema={name: RAW_TYPES[plan.types[name]] for name in plan.inputs}))
+    # On a row of nulls: of no row at all polars computes less than it checks of one.
+    raw = {name: RAW_TYPES[plan.types[name]] for name in plan.inputs}
+    made.transform(pl.DataFrame({name: [None] for name in raw}, schema=raw))
     return made
 
 
