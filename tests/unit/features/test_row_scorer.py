@@ -462,9 +462,8 @@ def test_what_polars_cannot_compute_is_refused_at_the_fit() -> None:
     frame = pl.DataFrame({"s": ["a", "bc"], "x": [1, 2]})
     with pytest.raises(RecipeError, match="not supported"):
         Recipe(T.derive(short=pl.col("x") > -pl.col("s").str.len_chars())).fit(frame)
-    # Where it reads what had to be learned first, so that no row of the fit is computed.
-    x = pl.col("x")
-    late = pl.when(x > -pl.col("s").str.len_chars()).then(-(-x)).otherwise(x).cast(pl.Float64)
-    frame = frame.with_columns(x=pl.lit(0.0))
+    # Also where it reads what had to be learned first, beside a step in Python.
+    late = T.derive(late=pl.col("x") > -pl.col("s").str.len_chars())
+    floats = frame.with_columns(x=pl.lit(0.0))
     with pytest.raises(RecipeError, match="not supported"):
-        Recipe(T.scale("x"), T.derive(late=late)).fit(frame)
+        Recipe(T.scale("x"), T.hash_encode("s", width=2), late).fit(floats)
