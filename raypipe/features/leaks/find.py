@@ -13,6 +13,7 @@ from raypipe.core.errors import RecipeError
 from raypipe.features.asof.table import FeatureTable, schema_of
 from raypipe.features.columns import raw_type, unknown
 from raypipe.features.leaks.ahead import chance_of, looks_ahead
+from raypipe.features.leaks.asked import check_settings, question
 from raypipe.features.leaks.report import Leak, LeakReport
 from raypipe.features.leaks.validity import pairs_needed, validity
 from raypipe.features.point_in_time import point_in_time
@@ -67,39 +68,30 @@ def find_leaks(
         data: rows with their features and label; of more than ``most_rows``, evenly spaced ones.
         label: the column to be predicted; with a recipe it may be derived. Its nulls are left out.
         recipe: judges the raw columns that its features read; all columns without it.
-        time: the column that says when each row must know.
+        time: the column that says when each row must know; dates or datetimes.
         on: the key of a row: who or what it is about.
         times_of: for columns the column that says since when their values are known.
         known: feature tables that ``data`` was joined with; needs ``time`` and ``on``.
         too_good: the share from which on a column is too good to be true; between 0.5 and 1.
         false_alarm: chance of naming any column that is not, by ``too good`` and by ``ahead`` each.
-        most_rows: rows that are judged.
+        most_rows: rows that are judged; at least 8.
 
     Raises:
         RecipeError: a column is missing or of a wrong type, the label has one value only, or a
-            setting is out of its bounds.
+            setting is of a wrong type or out of its bounds.
     """
-    _check_settings(too_good, false_alarm, most_rows)
+    check_settings(label, recipe, too_good=too_good, false_alarm=false_alarm, most_rows=most_rows)
     schema = schema_of(data, "the rows")
-    keys = [] if on is None else [on] if isinstance(on, str) else list(on)
-    tables = [known] if isinstance(known, FeatureTable) else list(known)
-    told = dict(times_of or {})
-    for name in [*keys, *([] if time is None else [time]), *told, *told.values()]:
-        if name not in schema:
-            raise unknown(name, schema, "find_leaks")
-    if (tables or told) and (time is None or (tables and not keys)):
-        raise RecipeError(
-            "find_leaks needs to know when each row must know, and by which key",
-            None, "Pass time= and on=.", "time" if time is None else "on",
-        )  # fmt: skip
+    asked = question(schema, on=on, time=time, times_of=times_of, known=known)
+    keys = asked.keys
     rows = _sample(data, most_rows)
     columns, target = _judged(rows, label, recipe, {*keys, time, label})
     rows = rows.filter(target.is_not_null())
     look = _Look(rows, target.drop_nulls(), columns, false_alarm, too_good)
     leaks = list(look.copies())
     if time is not None:
-        leaks += look.later(time, told)
-        leaks += [one for table in tables for one in look.not_known(table, keys, time)]
+        leaks += look.later(time, asked.times_of)
+        leaks += [one for table in asked.tables for one in look.not_known(table, keys, time)]
     sure = {one.column for one in leaks if one.kind == "copy"}
     leaks += [one for one in look.too_good_ones() if one.column not in sure]
     if time is not None and keys:
@@ -284,16 +276,3 @@ def _judged(
 
 def _is_flat(column: pl.Series) -> bool:
     return not column.dtype.is_nested() and column.dtype not in (pl.Binary, pl.Object, pl.Null)
-
-
-def _check_settings(too_good: float, false_alarm: float, most_rows: int) -> None:
-    for name, value, low, high in (
-        ("too_good", too_good, 0.5, 1.0),
-        ("false_alarm", false_alarm, 0.0, 1.0),
-    ):
-        if not isinstance(value, int | float) or not low < value < high:
-            raise RecipeError(f"{name} is a share between {low} and {high}", value, None, name)
-    if most_rows < 8:
-        raise RecipeError(
-            "most_rows is a number of rows", most_rows, "Give 8 or more.", "most_rows"
-        )

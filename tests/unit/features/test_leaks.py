@@ -233,7 +233,27 @@ def test_the_bound_holds_as_often_as_it_says() -> None:
         ({"too_good": 0.4}, "too_good"),
         ({"too_good": "0.9"}, "too_good"),
         ({"false_alarm": 1.0}, "false_alarm"),
+        ({"too_good": float("nan")}, "too_good"),
+        ({"false_alarm": True}, "false_alarm"),
         ({"most_rows": 1}, "most_rows"),
+        ({"most_rows": "x"}, "most_rows"),
+        ({"most_rows": 9.5}, "most_rows"),
+        ({"most_rows": True}, "most_rows"),
+        ({"most_rows": None}, "most_rows"),
+        ({"label": 3}, "label"),
+        ({"label": ["y"]}, "label"),
+        ({"recipe": "x"}, "recipe"),
+        ({"time": 3}, "time"),
+        ({"time": "x"}, "x"),
+        ({"on": []}, "on"),
+        ({"on": 3}, "on"),
+        ({"on": ["who", "who"]}, "on"),
+        ({"on": [3]}, "on"),
+        ({"times_of": ["x"]}, "times_of"),
+        ({"times_of": {"x": 3}}, "times_of"),
+        ({"known": 3}, "known"),
+        ({"known": [pl.DataFrame()]}, "known"),
+        ({"known": "x"}, "known"),
         ({"time": None, "times_of": {"x": "at"}}, "time"),
         ({"on": None, "known": FeatureTable(pl.DataFrame())}, "on"),
     ],
@@ -243,3 +263,10 @@ def test_what_cannot_be_searched_is_refused_by_name(settings: dict[str, Any], fi
     with pytest.raises(RecipeError) as refused:
         rp.find_leaks(_rows(0, 100), **asked)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("data", [None, "rows.parquet", [1, 2]])
+def test_what_are_no_rows_is_refused(data: Any) -> None:
+    with pytest.raises(RecipeError) as refused:
+        rp.find_leaks(data, "y")
+    assert refused.value.field == "the rows"
