@@ -15,11 +15,32 @@ Keys = npt.NDArray[np.int64]
 _MOST = np.int64(2**63 - 1)
 
 
-def keys_of(values: Floats) -> Keys:
-    """The keys of floats that are not NaN."""
+class Room:
+    """Memory for columns of a part's rows, one after the other: new memory costs more than counts.
+
+    Args:
+        rows: of the largest column.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._all = np.empty((3, rows), np.int64)
+
+    def ints(self, place: int, count: int) -> Keys:
+        """One of three arrays, of so many rows."""
+        return self._all[place, :count]
+
+    def floats(self, place: int, count: int) -> Floats:
+        """The same memory for floats."""
+        return self.ints(place, count).view(np.float64)
+
+
+def keys_of(values: Floats, room: Room | None = None) -> Keys:
+    """The keys of floats that are not NaN; in a room they are its first array."""
     bits = np.ascontiguousarray(values, np.float64).view(np.int64)
-    sign = bits >> np.int64(63)
-    found: Keys = bits & _MOST
+    room = room or Room(len(bits))
+    found, sign = room.ints(0, len(bits)), room.ints(1, len(bits))
+    np.right_shift(bits, np.int64(63), out=sign)
+    np.bitwise_and(bits, _MOST, out=found)
     found ^= sign
     found -= sign
     return found

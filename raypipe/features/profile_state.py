@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from raypipe.features.keys import Room
 from raypipe.features.profile import BINS, TOP, ColumnProfile, Profile, TargetByCode
 from raypipe.features.spread import Spread
 from raypipe.features.tally import Tally
@@ -34,12 +35,13 @@ class Missing:
         """Takes a part, of which some rows have a value; None: all."""
         if rows is None:
             return
-        without = ~rows
-        self.rows += int(without.sum())
+        without = np.flatnonzero(~rows)
+        self.rows += len(without)
         if labels is not None:
-            known = without if labels.known is None else without & labels.known
-            self.labelled += int(known.sum())
-            self.labels += float(labels.values[known].sum())
+            if labels.known is not None:
+                without = without[labels.known[without]]
+            self.labelled += len(without)
+            self.labels += float(labels.values[without].sum())
 
     def merge(self, other: Missing) -> None:
         """Takes the rows of another part."""
@@ -90,10 +92,11 @@ class ProfileState:
         self.rows += view.rows.frame.height
         for name in self.types:
             self.nulls[name] += view.column(name).null_count()
+        room = Room(view.rows.frame.height if self.numbers else 0)
         for name, spread in self.numbers.items():
             numbers = view.numbers(name)
             self.missing[name].update(numbers.rows, labels)
-            spread.update(numbers.values, *_labels_of(numbers, labels))
+            spread.update(numbers.values, *_labels_of(numbers, labels), room)
         for name, tally in self.categories.items():
             coded = view.coded(name)
             self.missing[name].update(coded.rows, labels)

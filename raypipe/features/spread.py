@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raypipe.features.keys import floats_of, in_order, keys_of
+from raypipe.features.keys import Room, floats_of, in_order, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +137,7 @@ class Spread:
         values: Floats,
         labels: Floats | None = None,
         known: npt.NDArray[np.bool_] | None = None,
+        room: Room | None = None,
     ) -> None:
         """Takes the rows of a part.
 
@@ -144,9 +145,11 @@ class Spread:
             values: without NaN; infinities are values.
             labels: of these rows, 0 where there is none; None where no row has one.
             known: which rows have a label; None where all have.
+            room: for as many rows, where several columns of a part are taken.
         """
         if len(values):
-            self._take([_part_cells(np.asarray(values, np.float64), labels, known)])
+            room = room or Room(len(values))
+            self._take([_part_cells(np.asarray(values, np.float64), labels, known, room)])
 
     def merge(self, other: Spread) -> None:
         """Takes the rows of other parts."""
@@ -262,62 +265,76 @@ class _Rows:
 
 
 def _part_cells(
-    values: Floats, labels: Floats | None, known: npt.NDArray[np.bool_] | None
+    values: Floats, labels: Floats | None, known: npt.NDArray[np.bool_] | None, room: Room
 ) -> Cells:
-    whole = _whole_cells(values, labels, known)
+    whole, many = _whole_cells(values, labels, known, room)
     if whole is not None:
         return whole
-    rows = _Rows(keys_of(values), labels, known)
-    few = _few_values(rows.keys)
+    rows = _Rows(keys_of(values, room), labels, known)
+    few = None if many else _few_values(rows.keys)
     if few is not None:
         code = np.searchsorted(few, rows.keys)
         return rows.cells(code, few, 0, np.bincount(code), np.arange(len(few)))
-    return _cut_cells(rows)
+    return _cut_cells(rows, room)
 
 
 def _whole_cells(
-    values: Floats, labels: Floats | None, known: npt.NDArray[np.bool_] | None
-) -> Cells | None:
+    values: Floats, labels: Floats | None, known: npt.NDArray[np.bool_] | None, room: Room
+) -> tuple[Cells | None, bool]:
     """The cells of whole numbers, or of decimals of up to three places, of a small range: counted
-    without sorting; else None.
+    without sorting; else None, and whether there are surely too many values for a cell each.
     """
     low, high = float(values.min()), float(values.max())
     if not max(-low, high) < _WIDE:
-        return None
+        return None, False
     ahead = values[:64]
     scales = (scale for scale in _SCALES if np.array_equal(np.rint(ahead * scale) / scale, ahead))
     scale = next(scales, None)
     if scale is None or (high - low) * scale > min(_RANGE, 4 * len(values) + 64):
-        return None
-    whole = np.rint(values * scale)
-    if not np.array_equal(whole / scale, values):
-        return None
+        return None, False
+    whole, again = room.floats(0, len(values)), room.floats(1, len(values))
+    np.multiply(values, scale, out=whole)
+    np.rint(whole, out=whole)
+    np.divide(whole, scale, out=again)
+    if not np.array_equal(again, values):
+        return None, False
     least = whole.min()
     whole -= least
-    code = whole.astype(np.int64)
+    code = room.ints(1, len(values))
+    np.copyto(code, whole, casting="unsafe")
     counts = np.bincount(code)
     there = np.flatnonzero(counts)
     if len(there) > EXACT:
-        return None
+        return None, True
     rows = _Rows(code, labels, known)
-    return rows.cells(code, keys_of((there + least) / scale), 0, counts, there)
+    return rows.cells(code, keys_of((there + least) / scale), 0, counts, there), False
 
 
 def _few_values(keys: Ints) -> Ints | None:
     """The distinct keys when they are few; else None."""
     # More distinct values in the first rows settle it without sorting all.
     ahead = EXACT + EXACT // 4
-    if len(keys) > 2 * ahead and len(_distinct(keys[:ahead])) > EXACT:
-        return None
+    if len(keys) > 2 * ahead:
+        first = keys[:ahead]
+        if _buckets(first) > EXACT or len(_distinct(first)) > EXACT:
+            return None
     values = _distinct(keys)
     return values if len(values) <= EXACT else None
 
 
-def _cut_cells(rows: _Rows) -> Cells:
+def _buckets(keys: Ints) -> int:
+    """How many of 2**17 buckets they fall into: no more than there are distinct ones."""
+    bucket = (keys.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - 17)
+    seen = np.zeros(1 << 17, np.bool_)
+    seen[bucket] = True
+    return int(np.count_nonzero(seen))
+
+
+def _cut_cells(rows: _Rows, room: Room) -> Cells:
     most = len(rows.keys) // SHARE
     found = []
     # Single values of many rows, which cutting would only find after many steps.
-    sample = in_order(rows.keys[:: max(1, len(rows.keys) // _SAMPLE)])
+    sample = rows.keys[:: max(1, len(rows.keys) // _SAMPLE)]
     values, counts = np.unique(sample, return_counts=True)
     for value in values[counts >= _OFTEN]:
         here = rows.keys == value
@@ -329,12 +346,12 @@ def _cut_cells(rows: _Rows) -> Cells:
     if not len(rows.keys):
         return Cells.joined(found)
     bits = _TOP if len(rows.keys) < _MANY else _TOP - 2
-    code = rows.keys >> np.int64(bits)
-    least = code.min()
-    code -= least
+    code = room.ints(1, len(rows.keys))
+    np.right_shift(rows.keys, np.int64(bits), out=code)
+    nearest, least = _closed_up(code, room)
     counts = np.bincount(code)
     there = np.flatnonzero(counts)
-    low = (there + least) << np.int64(bits)
+    low = _opened(there + least, nearest) << np.int64(bits)
     while True:
         heavy = counts > most
         cut = heavy[there]
@@ -354,6 +371,34 @@ def _cut_cells(rows: _Rows) -> Cells:
         counts = np.bincount(code, minlength=len(lows))
         there = np.flatnonzero(counts)
         low = lows[there]
+
+
+def _closed_up(code: Ints, room: Room) -> tuple[np.int64, np.int64]:
+    """Makes codes small, in place and in their order, so that counting them takes little room.
+
+    Between negative and positive ones lie all those of numbers nearer to 0 than any that is there:
+    most of the room where there are both.
+
+    Returns:
+        How near to 0 the nearest is, of both signs, and the least code then, which becomes 0.
+    """
+    least, nearest = code.min(), np.int64(0)
+    if least < 0 <= code.max():
+        sign = room.ints(2, len(code))
+        np.right_shift(code, np.int64(63), out=sign)
+        code ^= sign
+        nearest = code.min()
+        code -= nearest
+        code ^= sign
+        least = code.min()
+    code -= least
+    return nearest, least
+
+
+def _opened(code: Ints, nearest: np.int64) -> Ints:
+    """The codes before they were brought nearer to 0."""
+    sign = code >> np.int64(63)
+    return ((code ^ sign) + nearest) ^ sign
 
 
 def _distinct(keys: Ints) -> Ints:
