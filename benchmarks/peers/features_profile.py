@@ -37,7 +37,7 @@ def raypipe() -> Run:
     return run
 
 
-def evidently(*, summary: bool = False) -> Run:
+def evidently(*, parts: int = 4, summary: bool = False) -> Run:
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import MissingValueCount, QuantileValue, UniqueValueCount
@@ -47,8 +47,8 @@ def evidently(*, summary: bool = False) -> Run:
         numbers, categories = names(request)
         frame = pd.read_parquet(request["path"], columns=[*numbers, *categories])
         asked: list[Any] = [MissingValueCount(column=name) for name in [*numbers, *categories]]
-        for share in (0.25, 0.5, 0.75):
-            asked += [QuantileValue(column=name, quantile=share) for name in numbers]
+        for k in range(1, parts):
+            asked += [QuantileValue(column=name, quantile=k / parts) for name in numbers]
         asked += [UniqueValueCount(column=name) for name in categories]
         kinds = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
         data = Dataset.from_pandas(frame, data_definition=kinds)
@@ -88,6 +88,7 @@ def ydata() -> Run:
 WAYS: dict[str, Callable[[], Run]] = {
     "raypipe": raypipe,
     "evidently": evidently,
+    "evidently_same": lambda: evidently(parts=32),
     "evidently_summary": lambda: evidently(summary=True),
     "whylogs": whylogs,
     "ydata": ydata,
