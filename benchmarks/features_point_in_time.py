@@ -5,11 +5,14 @@
 At scale 1, 1,000,000 rows of 1,000,000 users ask three tables with 10,000,000 events in all, one
 to three features each; one user has 5 % of all rows. The tables are Delta tables of a lake, in the
 order of time, and every way reads their files; the answer is one frame in the order of the rows.
-With ``--events 4`` the tables have four times the events, in files of the same size. All must
-agree, but Feast: its file store gives fewer rows. It also multiplies
-each row with all events of its user, so it runs on a hundredth of the rows (``--feast-scale``),
-with raypipe beside it. It needs a venv of its own in ``.venvs/feast`` with ``feast`` in it, and is
-left out without. Prints two tables and writes ``benchmarks/results/features_point_in_time.json``.
+With ``--events 4`` the tables have four times the events, in files of the same size.
+``--memory`` runs raypipe alone, once with the events and once with four times as many, and prints
+the peak of each: what is held grows with the rows that ask, not with the events.
+
+All must agree, but Feast: its file store gives fewer rows. It also multiplies each row with all
+events of its user, so it runs on a hundredth of the rows (``--feast-scale``), with raypipe beside
+it. It needs a venv of its own in ``.venvs/feast`` with ``feast`` in it, and is left out without.
+Prints two tables and writes ``benchmarks/results/features_point_in_time.json``.
 """
 
 from __future__ import annotations
@@ -37,7 +40,11 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--feast-scale", type=float, default=0.01, help="of Feast's run (0.01)")
     parser.add_argument("--events", type=int, default=1, help="times the events (1)")
+    parser.add_argument("--memory", action="store_true", help="raypipe's peaks alone")
     args = parser.parse_args()
+    if args.memory:
+        peaks(args)
+        return
     common.need_peers()
     ours = common.Contender("raypipe", SCRIPT, ("raypipe",))
     large = [
@@ -52,6 +59,16 @@ def main() -> None:
     else:
         print(f"Feast is left out: there is no {FEAST}")
     print(common.save("features_point_in_time", out))
+
+
+def peaks(args: Any) -> None:
+    """Peak memory of the join by the number of events."""
+    out = []
+    for times in (1, 4):
+        args.events = times
+        ours = common.Contender(f"raypipe, {times} times the events", SCRIPT, ("raypipe",))
+        out += race(args, [ours], args.scale, ours.name)
+    print(common.save("features_point_in_time_memory", {"table": out}))
 
 
 def race(args: Any, ways: list[common.Contender], scale: float, base: str) -> list[dict[str, Any]]:
@@ -80,7 +97,7 @@ def race(args: Any, ways: list[common.Contender], scale: float, base: str) -> li
         table = common.rows(runs, base)
         events = sum(count for name, count in counts.items() if name != "rows")
         title = f"{counts['rows']:,} rows, {events:,} events"
-        print(common.show(title, table, base) + "\n")
+        print(common.show(title, table, base) + "\n", flush=True)
         return table
     finally:
         shutil.rmtree(folder, ignore_errors=True)
