@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         transforms,
     )
     from raypipe.lake import Column, Commit, Lake, Snapshot, Table, expect, masks
-    from raypipe.models import evaluation, metrics
+    from raypipe.models import evaluation, metrics, trust
     from raypipe.monitoring import Alert, Monitor
     from raypipe.registry import Gate, ModelVersion, Registry
     from raypipe.retraining import Retrain, reproduce
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Schedule,
         Sklearn,
         Trainer,
+        TrainLoop,
         XGBoost,
         backtest,
     )
@@ -66,6 +67,7 @@ __all__ = [
     "Sklearn",
     "Snapshot",
     "Table",
+    "TrainLoop",
     "Trainer",
     "TuneResult",
     "Tuner",
@@ -80,6 +82,7 @@ __all__ = [
     "point_in_time",
     "reproduce",
     "transforms",
+    "trust",
 ]
 
 _MODULES = {
@@ -114,6 +117,7 @@ _HOMES = {
     "Sklearn": "raypipe.training",
     "Snapshot": "raypipe.lake",
     "Table": "raypipe.lake",
+    "TrainLoop": "raypipe.training",
     "Trainer": "raypipe.training",
     "TuneResult": "raypipe.training.tuning",
     "Tuner": "raypipe.training.tuning",
@@ -122,6 +126,7 @@ _HOMES = {
     "find_leaks": "raypipe.features",
     "point_in_time": "raypipe.features",
     "reproduce": "raypipe.retraining",
+    "trust": "raypipe.models",
 }
 
 

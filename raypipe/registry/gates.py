@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.settings import checked_arguments
 from raypipe.models import Metric, labelled_scores
 
 if TYPE_CHECKING:
@@ -78,10 +80,16 @@ class GateReport:
         return "; ".join(str(check) for check in self.checks)
 
 
+def _is_real(value: object) -> bool:
+    """Also one of numpy's."""
+    return isinstance(value, Real) and math.isfinite(value)
+
+
 def _json(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+@checked_arguments()
 class Gate:
     """One metric that must reach a floor, beat a baseline, or beat the version in service.
 
@@ -115,9 +123,9 @@ class Gate:
             )
         if beats not in (None, "baseline", "champion"):
             raise ConfigError("unknown opponent", beats, "Use 'baseline' or 'champion'.", "beats")
-        if not (math.isfinite(margin) and margin >= 0):
+        if not (_is_real(margin) and margin >= 0):
             raise ConfigError("margin must be a number >= 0", margin, field="margin")
-        if at_least is not None and not math.isfinite(at_least):
+        if at_least is not None and not _is_real(at_least):
             raise ConfigError("at_least must be a number", at_least, field="at_least")
         self.metric = metric
         self.at_least = at_least

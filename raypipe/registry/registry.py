@@ -86,7 +86,8 @@ class Registry:
 
         Raises:
             GateError: a check failed; the refusal is recorded and nothing is registered.
-            ConfigError: the name cannot be used, or a gate has no rows to judge on.
+            ConfigError: the name cannot be used, a gate has no rows to judge on, or the model
+                cannot predict (a loop without ``load`` and ``predict``).
         """
         version = self.attempt(name, run, gate, tags=tags)
         if isinstance(version, GateReport):
@@ -115,6 +116,7 @@ class Registry:
         if known is not None:
             hold(self.lake, name, run, forever=True)
             return self.version(name, known)
+        run.bundle.scorer  # noqa: B018 - what cannot be loaded here is no version
         report = self.evaluate(name, run, gate)
         detail = {"gate": report.to_dict(), "tags": tags or {}, "hash": run.bundle.content_hash}
         if not report.passed:

@@ -19,6 +19,8 @@ class Reproduction:
     Attributes:
         registered: SHA-256 of the registered booster.
         rebuilt: SHA-256 of the rebuilt one.
+        promised: whether equal bytes are promised: not of a loop of your own, nor where the number
+            of workers could change on the way.
         differing_packages: packages whose version is not the manifest's, with both; another
             version of XGBoost or polars may well give other bytes.
     """
@@ -26,11 +28,20 @@ class Reproduction:
     registered: str
     rebuilt: str
     differing_packages: dict[str, tuple[str, str]]
+    promised: bool = True
 
     @property
     def identical(self) -> bool:
         """Whether the two boosters are equal, byte for byte."""
         return self.registered == self.rebuilt
+
+    def __str__(self) -> str:
+        said = "the same bytes" if self.identical else "other bytes"
+        if not self.promised:
+            said += "; the run did not promise them"
+        packages = self.differing_packages.items()
+        changed = [f"{name} {then} → {now}" for name, (then, now) in packages]
+        return f"{said} (packages differ: {', '.join(changed)})" if changed else said
 
 
 def reproduce(version: ModelVersion) -> Reproduction:
@@ -40,6 +51,7 @@ def reproduce(version: ModelVersion) -> Reproduction:
         IntegrityError: the stored version is not the one that was registered.
         VersionNotFoundError: a table version that the manifest names is gone.
         TrainingError: the rebuild did not finish.
+        ConfigError: it names a loop that this process does not trust, or that is not what it was.
     """
     manifest = version.manifest
     run = rebuild(version.registry.lake, manifest, attempt=uuid.uuid4().hex)
@@ -47,6 +59,7 @@ def reproduce(version: ModelVersion) -> Reproduction:
     return Reproduction(
         registered=version.bundle.content_hash,
         rebuilt=run.bundle.content_hash,
+        promised=bool(manifest.get("reproducible", True)),
         differing_packages={
             name: (then[name], now.get(name, "none"))
             for name in then

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from raypipe.core.errors import RaypipeError, RecipeError, RequestError, ServiceUnavailableError
 from raypipe.core.times import utc_now
+from raypipe.models import trust
 from raypipe.registry import Registry
 from raypipe.serving import answers
 from raypipe.serving.live import LiveModels, LiveVersion
@@ -49,6 +50,7 @@ class ReplicaConfig:
         model: the model that it serves.
         token_sha256: hash of the bearer token that requests must show; the token stays outside.
         fingerprint: names this configuration, so that a second deployment of it is none.
+        trusted: functions that models may name.
     """
 
     model: str
@@ -60,6 +62,7 @@ class ReplicaConfig:
     token_sha256: str | None
     release: str
     fingerprint: str
+    trusted: tuple[str, ...] = ()
 
 
 class Replica:
@@ -71,6 +74,7 @@ class Replica:
 
     def __init__(self, lake: Lake, config: ReplicaConfig) -> None:
         self._config = config
+        trust(*config.trusted)
         self._id = uuid.uuid4().hex
         self._log = PredictionLog(lake, config.model, config.log, config.linger)
         self._models = LiveModels(

@@ -11,6 +11,7 @@ from raypipe.core.errors import ConfigError, RequestError, ServiceUnavailableErr
 from raypipe.core.identity import bytes_hash, content_hash
 from raypipe.core.markup import html_facts
 from raypipe.core.uris import check_name
+from raypipe.models.trusting import trusted
 from raypipe.registry import Registry
 from raypipe.serving.client import Client, Prediction
 from raypipe.serving.log import MODES, LogMode
@@ -265,6 +266,7 @@ class Service:
             "token": token,
             "release": __version__,
         }
+        named |= {"trusted": trusted()} if trusted() else {}
         return ReplicaConfig(
             model=self.name,
             limits=self._limits,
@@ -275,6 +277,7 @@ class Service:
             token_sha256=token,
             release=__version__,
             fingerprint=content_hash(named),
+            trusted=trusted(),
         )
 
     def _answers_as(self, fingerprint: str) -> bool:

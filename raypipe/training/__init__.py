@@ -3,6 +3,7 @@
 from raypipe.training.backtesting import Backtest, backtest
 from raypipe.training.estimators import Sklearn
 from raypipe.training.light import LightGBM
+from raypipe.training.loops import Shard, TrainLoop
 from raypipe.training.run import Run
 from raypipe.training.runs import Runs
 from raypipe.training.schedule import Schedule
@@ -17,7 +18,9 @@ __all__ = [
     "Run",
     "Runs",
     "Schedule",
+    "Shard",
     "Sklearn",
+    "TrainLoop",
     "Trainer",
     "XGBoost",
     "backtest",

@@ -27,6 +27,8 @@ from raypipe.training.rounds import Job, checkpoints_of, work
 from raypipe.training.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ray.train import Result
 
 # The controller looks at its workers once a poll; its default of 2 s is a fixed cost of every run.
@@ -35,24 +37,31 @@ _SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
 _LOCAL_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 _ABORT_S = 10.0
 _NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
-_NEEDLESS_LOCALLY = {"PlacementGroupCleanerCallback", "DatasetsCallback"}
+NEEDLESS_LOCALLY = ("PlacementGroupCleanerCallback", "DatasetsCallback")
+"""Helper actors that have nothing to do on a local cluster."""
 
 
-class _Trainer(XGBoostTrainer):  # type: ignore[misc]
-    """The same trainer, but Ctrl-C is Python's own: Ray Train's handler ends the process."""
+class Quiet:
+    """What a trainer of Ray's is mixed with: Ctrl-C is Python's own (Ray Train's handler ends the
+    process), and helpers that have nothing to do are left out.
+
+    Attributes:
+        left_out: names of callbacks that are.
+    """
 
     controller: Any = None
+    left_out: Sequence[str] = ()
 
     def _register_sigint_handler(self, controller: Any) -> None:
         self.controller = controller
 
-
-class _LocalTrainer(_Trainer):
-    """The same trainer without helper actors that have nothing to do on a local cluster."""
-
     def _create_default_callbacks(self) -> list[Any]:
-        callbacks = super()._create_default_callbacks()
-        return [c for c in callbacks if type(c).__name__ not in _NEEDLESS_LOCALLY]
+        callbacks = super()._create_default_callbacks()  # type: ignore[misc]
+        return [c for c in callbacks if type(c).__name__ not in self.left_out]
+
+
+class _Trainer(Quiet, XGBoostTrainer):  # type: ignore[misc]
+    """Ray's trainer with XGBoost's collective between the ranks."""
 
 
 def check_capacity(num_workers: int | tuple[int, int], cpus: float, gpus: int) -> ClusterInfo:
@@ -107,43 +116,75 @@ def run_train(
             a retry cannot mend.
     """
     info = check_capacity(num_workers, cpus_per_worker, gpus)
-    for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
-        os.environ.setdefault(key, value)
-    per_worker = {"CPU": cpus_per_worker} | ({"GPU": 1} if gpus else {})
+    per_worker = resources(cpus_per_worker, gpus)
     folder = OwnedFolder.create()
+
+    def made(attempt: int) -> _Trainer:
+        trainer = _Trainer(
+            _loop,
+            train_loop_config={"job": job},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=num_workers, resources_per_worker=per_worker, use_gpu=bool(gpus)
+            ),
+            run_config=ray.train.RunConfig(
+                name=f"{job.run_id}-{attempt}-{time.time_ns()}",
+                storage_path=folder.path,
+                failure_config=ray.train.FailureConfig(max_failures=max_failures),
+            ),
+        )
+        trainer.left_out = NEEDLESS_LOCALLY if info.local else ()
+        return trainer
+
     try:
-        for attempt in range(max_failures + 1):
-            before = _groups()
-            trainer = (_LocalTrainer if info.local else _Trainer)(
-                _loop,
-                train_loop_config={"job": job},
-                scaling_config=ray.train.ScalingConfig(
-                    num_workers=num_workers, resources_per_worker=per_worker, use_gpu=bool(gpus)
-                ),
-                run_config=ray.train.RunConfig(
-                    name=f"{job.run_id}-{attempt}-{time.time_ns()}",
-                    storage_path=folder.path,
-                    failure_config=ray.train.FailureConfig(max_failures=max_failures),
-                ),
-            )
-            try:
-                result = trainer.fit()
-            except ray.train.TrainingFailedError as error:
-                raise _unfinished(job, error) from error
-            except RayError as error:  # the controller died; its placement group outlives it
-                if info.local:
-                    _free(before, per_worker)
-                if attempt == max_failures:
-                    raise _unfinished(job, error) from error
-                continue
-            except KeyboardInterrupt:
-                if trainer.controller is not None:  # on a shared cluster the workers would go on
-                    with contextlib.suppress(Exception):
-                        ray.get(trainer.controller.abort.remote(), timeout=_ABORT_S)
-                raise
-            return checkpoints_of(job).latest(), result
+        result = fit_through(made, job.run_id, per_worker, info, max_failures)
+        return checkpoints_of(job).latest(), result
     finally:
         folder.remove()
+
+
+def resources(cpus: float, gpus: int) -> dict[str, float]:
+    """What each rank takes, as Ray names it."""
+    return {"CPU": cpus} | ({"GPU": 1} if gpus else {})
+
+
+def fit_through(
+    made: Callable[[int], Any],
+    run_id: str,
+    per_worker: dict[str, float],
+    info: ClusterInfo,
+    max_failures: int,
+) -> Result:
+    """What a trainer of Ray's gives; a controller that died is started again.
+
+    Args:
+        made: the trainer of an attempt, from 0; a ``Quiet`` one.
+        run_id: names the run in errors.
+        per_worker: what each rank takes.
+        info: the cluster.
+        max_failures: how often a lost controller is started again.
+
+    Raises:
+        TrainingError: workers failed more often than the trainer allows, or the controller did.
+    """
+    for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
+        os.environ.setdefault(key, value)
+    for attempt in range(max_failures + 1):
+        before = _groups()
+        trainer = made(attempt)
+        try:
+            return trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            raise _unfinished(run_id, error) from error
+        except RayError as error:  # the controller died; its placement group outlives it
+            if info.local:
+                _free(before, per_worker)
+            if attempt == max_failures:
+                raise _unfinished(run_id, error) from error
+        except KeyboardInterrupt:
+            if trainer.controller is not None:  # on a shared cluster the workers would go on
+                with contextlib.suppress(Exception):
+                    ray.get(trainer.controller.abort.remote(), timeout=_ABORT_S)
+            raise
     raise AssertionError("unreachable: an attempt returns or raises")
 
 
@@ -166,9 +207,9 @@ def _loop(config: dict[str, Any]) -> None:
             saver.close()
 
 
-def _unfinished(job: Job, error: BaseException) -> TrainingError:
+def _unfinished(run_id: str, error: BaseException) -> TrainingError:
     return TrainingError(
-        f"run {job.run_id} did not finish",
+        f"run {run_id} did not finish",
         _reason(error),
         "What was done is kept: the same fit goes on from the last checkpoint.",
     )

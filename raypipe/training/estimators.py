@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.core.settings import check_mapping, checked_arguments
 from raypipe.training.estimator_names import ESTIMATORS
 from raypipe.training.fitness import check_labels
-from raypipe.training.objectives import Objective, Task, nearest
+from raypipe.training.objectives import TASK_LABELS, Objective, Task, nearest
 from raypipe.training.takes import Takes
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ _OURS = {
     "verbose": "What is told of a run is in Runs.",
 }
 _METRICS: dict[Task, str] = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
-_LABELS: dict[Task, dict[str, Any]] = {
-    "binary": {"labels": "0, 1 or null", "low": 0.0, "high": 1.0, "whole": True},
-    "multiclass": {"labels": "a class: 0, 1, 2 and so on", "low": 0.0, "whole": True},
-    "regression": {},
-}
 
 
+def _place_of(name: str) -> str:
+    return _OURS.get(name) or f'Write params={{"{name}": …}}.'
+
+
+@checked_arguments(_place_of)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sklearn:
     """An estimator of scikit-learn, fitted at once on the recipe's features.
@@ -54,15 +55,16 @@ class Sklearn:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.estimator not in ESTIMATORS:
+        if not isinstance(self.estimator, str) or self.estimator not in ESTIMATORS:
             raise ConfigError(
                 "unsupported estimator",
                 self.estimator,
-                nearest(self.estimator, ESTIMATORS),
+                nearest(str(self.estimator), ESTIMATORS),
                 "estimator",
             )
         if not isinstance(self.classes, int) or isinstance(self.classes, bool) or self.classes < 2:
             raise ConfigError("classes must be a whole number >= 2", self.classes, field="classes")
+        check_mapping("params", self.params)
         for name, value in self.params.items():
             if name in _OURS:
                 raise ConfigError(f"raypipe sets {name} itself", value, _OURS[name], name)
@@ -123,7 +125,7 @@ class Sklearn:
             RecipeError: one is out of range, or is not a whole number where it must be, or a
                 class has no row.
         """
-        objective = Objective(self.estimator, self.task, self.metrics[0], **_LABELS[self.task])
+        objective = Objective(self.estimator, self.task, self.metrics[0], **TASK_LABELS[self.task])
         if self.task != "multiclass":
             return check_labels(objective, labels)
         check_labels(objective, labels, self.classes)

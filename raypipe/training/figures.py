@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from raypipe.models import labelled_scores, metrics
@@ -20,6 +21,8 @@ _OTHERWISE = frozenset(
 
 def gives_scores(learner: Learner) -> bool:
     """Whether what the model gives is what the usual metrics take: a probability, or the number."""
+    if learner.takes.loop and learner.to_dict().get("predict") is None:
+        return False
     name = getattr(getattr(learner, "objective", None), "name", "")
     return learner.task != "ranking" and name not in _OTHERWISE
 
@@ -35,4 +38,5 @@ def final_figures(
     if not roles.columns and gives_scores(learner):
         return metrics.evaluate(*labelled_scores(bundle, valid), kind=learner.task)
     last = state.best.round if state.best.round >= 0 and state.done else -1
-    return {metric: values[last] for metric, values in state.history["valid"].items()}
+    given = {metric: values[last] for metric, values in state.history.get("valid", {}).items()}
+    return {metric: None if math.isnan(value) else value for metric, value in given.items()}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
+from raypipe.core.settings import check_mapping, check_texts
 from raypipe.training.objectives import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from raypipe.training.objectives import Objective
     from raypipe.training.survey import Labels
@@ -62,6 +64,29 @@ def _check_classes(labels: Labels, given: int | None) -> None:
             "Number the classes from 0 without gaps, or give num_class in params.",
             labels.name,
         )
+
+
+def check_shapes(learner: Any) -> None:
+    """Refuses settings of trees that are of another type than they have to be.
+
+    Args:
+        learner: has ``params``, ``monotone``, ``interactions`` and ``categorical``.
+
+    Raises:
+        ConfigError: the first of them.
+    """
+    check_mapping("params", learner.params)
+    check_mapping("monotone", learner.monotone)
+    for feature, sign in learner.monotone.items():
+        if not isinstance(sign, int) or sign not in (-1, 0, 1):
+            raise ConfigError("a monotone effect is 1, 0 or -1", repr(sign), None, feature)
+    groups = learner.interactions
+    if isinstance(groups, str) or not isinstance(groups, Sequence):
+        what = "interactions is a list of lists of texts"
+        raise ConfigError(what, repr(groups), field="interactions")
+    for group in groups:
+        check_texts("each of interactions", group)
+    check_texts("categorical", learner.categorical)
 
 
 def check_names(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,8 @@ class Fit:
         )
 
     def _grown(self, job: Job) -> tuple[int, State, Result | None]:
+        if self.learner.takes.loop:
+            return self._looped(job)
         from raypipe.training.rounds import checkpoints_of
 
         checkpoints = checkpoints_of(job)
@@ -162,6 +165,22 @@ class Fit:
         finally:
             watch.line.close()
 
+    def _looped(self, job: Job) -> tuple[int, State, Result | None]:
+        from raypipe.training.loops.engine import run_loop
+        from raypipe.training.loops.settings import TrainLoop
+
+        assert isinstance(self.learner, TrainLoop)
+        with contextlib.closing(Line()) as line:
+            return run_loop(
+                job,
+                self.learner,
+                line,
+                num_workers=self.asked.num_workers,
+                cpus_per_worker=self.asked.cpus_per_worker or 1,
+                gpus=gpus_of(self.learner),
+                max_failures=self.asked.max_failures,
+            )
+
     def _bundle(self, state: State, fitted: FittedRecipe, job: Job) -> ModelBundle:
         elastic, valid = self.asked.elastic, self.valid
         look: Survey = job.train
@@ -173,7 +192,7 @@ class Fit:
             "label_mean": look.labels.total / look.labels.count,
             "shards": to_json(tuple(shards)),
             "metrics": {},
-            **({"reproducible": False} if elastic else {}),
+            **({"reproducible": False} if elastic or self.learner.takes.loop else {}),
         }
         bundle = ModelBundle(state.model, fitted, manifest, self.learner.form)
         if valid is not None:

@@ -1,6 +1,7 @@
 """What a learner is: settings that build a session, which grows a model round by round.
 
-There are ``XGBoost``, ``LightGBM`` and ``Sklearn``. Another needs a frozen class of settings like
+There are ``XGBoost``, ``LightGBM`` and ``Sklearn``, and ``TrainLoop`` for everything else, which
+Ray Train runs as it is. Another needs a frozen class of settings like
 them, a session, a form of stored model, and a case in the conformance test. Nothing in the rest of
 the room changes: feeding gives any session its rows, and what is kept,
 resumed and stopped is a matter of rounds and of the bytes that ``save`` gives.
@@ -169,6 +170,7 @@ def learner_from(data: Mapping[str, Any]) -> Learner:
         "xgboost": ("raypipe.training.trees", "XGBoost"),
         "lightgbm": ("raypipe.training.light", "LightGBM"),
         "sklearn": ("raypipe.training.estimators", "Sklearn"),
+        "loop": ("raypipe.training.loops", "TrainLoop"),
     }
     name = data.get("name")
     if name not in kinds:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
-from raypipe.training.fitness import check_labels, check_names
-from raypipe.training.light_params import METRICS, OBJECTIVES, check_params, draws_rows
+from raypipe.core.settings import check_texts, checked_arguments, is_number
+from raypipe.training.fitness import check_labels, check_names, check_shapes
+from raypipe.training.light_params import METRICS, OBJECTIVES, check_params, draws_rows, place_of
 from raypipe.training.objectives import Objective, Task, nearest
 from raypipe.training.schedule import Schedule
 from raypipe.training.takes import Takes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from raypipe.training.survey import Labels
 
 
+@checked_arguments(place_of)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LightGBM:
     """LightGBM's gradient-boosted trees, which grow leaf by leaf.
@@ -45,8 +47,9 @@ class LightGBM:
             ``feature_fraction``, ``lambda_l2``, ``min_data_in_leaf``, …).
 
     Raises:
-        ConfigError: a value is out of its range, a parameter is unknown, set by raypipe, or one
-            whose run could not go on to the same bytes, or a metric does not suit the objective.
+        ConfigError: there is no such setting, a value is out of its range, a parameter is unknown,
+            set by raypipe, or one whose run could not go on to the same bytes, or a metric does not
+            suit the objective.
     """
 
     objective: str = "binary"
@@ -66,20 +69,19 @@ class LightGBM:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)
+        check_shapes(self)
+        check_texts("metrics", self.metrics)
         rate = self.learning_rate
-        number = isinstance(rate, int | float) and 0.0 < rate <= 1.0
+        number = not isinstance(rate, Schedule) and is_number(rate) and 0.0 < rate <= 1.0
         if not (isinstance(rate, Schedule) or number):
             raise ConfigError("learning_rate must be in (0, 1]", rate, field="learning_rate")
-        if self.objective not in OBJECTIVES:
+        if not isinstance(self.objective, str) or self.objective not in OBJECTIVES:
             raise ConfigError(
                 "unsupported objective",
                 self.objective,
-                nearest(self.objective, OBJECTIVES),
+                nearest(str(self.objective), OBJECTIVES),
                 "objective",
             )
-        for feature, sign in self.monotone.items():
-            if sign not in (-1, 0, 1):
-                raise ConfigError("a monotone effect is 1, 0 or -1", sign, None, feature)
         check_params(self.params)
         if not self.metrics:
             object.__setattr__(self, "metrics", (self._wanted.metric,))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
 from raypipe.training.objectives import Objective, Task, nearest
+from raypipe.training.params import ELSEWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,13 @@ _BAGGING = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 def draws_rows(params: Mapping[str, Any]) -> bool:
     """Whether rounds draw rows."""
     return not set(_BAGGING).isdisjoint(params)
+
+
+def place_of(name: str) -> str | None:
+    """What to do about a parameter that was given as a setting of the learner."""
+    if name in _KNOWN:
+        return f'Write params={{"{name}": …}}.'
+    return _RESERVED.get(name) or ELSEWHERE.get(name)
 
 
 def check_params(params: Mapping[str, Any]) -> None:

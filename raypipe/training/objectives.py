@@ -66,6 +66,13 @@ _CLASSES: dict[str, Any] = {
     "low": 0.0,
     "whole": True,
 }
+TASK_LABELS: dict[Task, dict[str, Any]] = {
+    "binary": _TWO,
+    "multiclass": _CLASSES,
+    "regression": {},
+    "ranking": _GRADES,
+}
+"""What a label must be, where nothing but the kind of problem is known."""
 
 OBJECTIVES: dict[str, Objective] = {
     one.name: one

@@ -77,6 +77,13 @@ _KNOWN = frozenset(
         "verbosity",
     }
 )
+ELSEWHERE = {
+    "n_estimators": "Use rounds=.",
+    "num_boost_round": "Use rounds=.",
+    "early_stopping_rounds": "Use Trainer(early_stopping=rp.EarlyStopping(patience=…)).",
+    "num_workers": "Use Trainer(num_workers=).",
+}
+"""What other interfaces of the libraries call things: where they are here."""
 _ONLY = {"tree_method": ("hist",), "booster": ("gbtree", "dart")}
 _SAMPLED = frozenset(
     {
@@ -108,6 +115,13 @@ def check_params(params: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{name} cannot be this", value, f"Use {' or '.join(_ONLY[name])}.", name
             )
+
+
+def place_of(name: str) -> str | None:
+    """What to do about a parameter that was given as a setting of the learner."""
+    if name in _KNOWN:
+        return f'Write params={{"{name}": …}}.'
+    return _RESERVED.get(name) or ELSEWHERE.get(name)
 
 
 def samples(params: Mapping[str, Any]) -> bool:

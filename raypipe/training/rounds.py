@@ -109,19 +109,6 @@ def _worked(
 def _session(job: Job, rank: int, world: int, folder: str) -> Session:
     recipe = FittedRecipe.from_json(job.recipe)
 
-    def feed(survey: Survey, fitted_on: bool) -> Feed:
-        # validation rows are not refused for being few: a rank may go without one
-        few = (len(survey.runs) if survey.runs else sum(survey.known)) < world
-        shards = plan_shards(survey.known, 1 if few else world, survey.runs)
-        shard = shards[rank] if rank < len(shards) else ()
-        return Feed(
-            pieces=survey.pieces,
-            shard=shard,
-            recipe=recipe,
-            roles=job.roles,
-            fitted_on=fitted_on,
-        )
-
     build = Build(
         seed=job.seed,
         threads=job.threads,
@@ -133,8 +120,35 @@ def _session(job: Job, rank: int, world: int, folder: str) -> Session:
         budget=job.budget,
         folder=folder,
     )
-    train = feed(job.train, True)
-    return job.learner.build(train, None if job.valid is None else feed(job.valid, False), build)
+    train = feed_of(job, job.train, recipe, rank, world, True)
+    valid = None if job.valid is None else feed_of(job, job.valid, recipe, rank, world, False)
+    return job.learner.build(train, valid, build)
+
+
+def feed_of(
+    job: Job, survey: Survey, recipe: FittedRecipe, rank: int, world: int, fitted_on: bool
+) -> Feed:
+    """The rows of one rank.
+
+    Args:
+        job: the run.
+        survey: of the rows to learn from, or to evaluate on.
+        recipe: the job's, fitted.
+        rank: the rank's number.
+        world: how many there are.
+        fitted_on: whether the recipe was fitted on these rows.
+    """
+    # validation rows are not refused for being few: a rank may go without one
+    few = (len(survey.runs) if survey.runs else sum(survey.known)) < world
+    shards = plan_shards(survey.known, 1 if few else world, survey.runs)
+    shard = shards[rank] if rank < len(shards) else ()
+    return Feed(
+        pieces=survey.pieces,
+        shard=shard,
+        recipe=recipe,
+        roles=job.roles,
+        fitted_on=fitted_on,
+    )
 
 
 def _grow(job: Job, session: Session, begin: State, step: Step, saver: Saver | None) -> State:

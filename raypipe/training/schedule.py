@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.settings import checked_arguments, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Shape = Literal["linear", "cosine", "exponential"]
 
 
+@checked_arguments()
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
     """A learning rate that goes from one value to another.
@@ -37,8 +39,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
-            if not 0.0 < getattr(self, name) <= 1.0:
-                raise ConfigError("a learning rate is in (0, 1]", getattr(self, name), field=name)
+            rate = getattr(self, name)
+            if not (is_number(rate) and 0.0 < rate <= 1.0):
+                raise ConfigError("a learning rate is in (0, 1]", rate, field=name)
         if self.shape not in get_args(Shape):
             raise ConfigError(
                 "no such shape", self.shape, f"Use one of: {', '.join(get_args(Shape))}.", "shape"

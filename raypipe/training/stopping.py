@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.settings import check_text, checked_arguments, is_number
 from raypipe.training.objectives import LOWER, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@checked_arguments()
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EarlyStopping:
     """Ends a training that gets no better on the validation rows; the model is that of the best
@@ -37,8 +39,9 @@ class EarlyStopping:
             raise ConfigError(
                 "patience must be a whole number >= 1", self.patience, field="patience"
             )
-        if not (isinstance(delta, int | float) and math.isfinite(delta) and delta >= 0.0):
+        if not (is_number(delta) and delta >= 0.0):
             raise ConfigError("min_delta must be >= 0", self.min_delta, field="min_delta")
+        check_text("metric", self.metric, optional=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -23,12 +23,14 @@ class Takes:
         rounds: whether it grows in rounds, so that it can stop early.
         resumes: whether a model that was saved and loaded grows as if it had not been; otherwise a
             run that was killed begins again.
+        loop: whether it is a loop of the user's own, which Ray Train's workers run.
     """
 
     ranks: bool = True
     margin: bool = True
     rounds: bool = True
     resumes: bool = True
+    loop: bool = False
 
     def check(self, asked: Asked, roles: Roles, stopping: EarlyStopping | None) -> None:
         """Refuses what the learner cannot do, before any work.
@@ -46,6 +48,17 @@ class Takes:
         if not self.margin and roles.margin:
             raise ConfigError(
                 "this learner takes no base margin", list(roles.margin), None, "base_margin"
+            )
+        if self.loop and stopping is not None:
+            raise ConfigError(
+                "a loop of your own stops when it ends", None, "Return from it.", "early_stopping"
+            )
+        if self.loop and asked.run_on == "local":
+            raise ConfigError(
+                "a loop of your own runs on Ray Train's workers",
+                asked.run_on,
+                'Use run_on="auto"; without a cluster a Ray is started on this machine.',
+                "run_on",
             )
         if not self.rounds and stopping is not None:
             raise ConfigError(

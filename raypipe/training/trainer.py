@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,9 @@ from raypipe.core.errors import (
     ConfigError,
     ResourceError,
 )
+from raypipe.core.settings import check_text, check_texts, checked_arguments
 from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
+from raypipe.engine.place import Choice
 from raypipe.features import Recipe
 from raypipe.lake.lake import check_lake
 from raypipe.training.asked import Asked
@@ -37,7 +40,7 @@ from raypipe.training.trees import XGBoost
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from raypipe.engine.place import Choice, RunOn
+    from raypipe.engine.place import RunOn
     from raypipe.lake import Lake, Snapshot
     from raypipe.training.run import Run
 
@@ -45,6 +48,12 @@ _logger = logging.getLogger(__name__)
 _GPU = Path("/dev/nvidiactl")
 
 
+def _learners_own(name: str) -> str | None:
+    known = {*(one.name for one in fields(XGBoost)), "objective", "n_estimators"}
+    return f"Give it the learner: learner=rp.XGBoost({name}=…)." if name in known else None
+
+
+@checked_arguments(_learners_own)
 class Trainer:
     """Fits a recipe and a learner on a snapshot, in this process or with Ray Train.
 
@@ -96,10 +105,24 @@ class Trainer:
         run_on: RunOn = "auto",
         max_failures: int = 3,
     ) -> None:
+        margins = (base_margin,) if isinstance(base_margin, str) else base_margin or ()
+        check_texts("base_margin", margins)
+        check_text("label", label)
+        for name, column in (("weight", weight), ("group", group)):
+            check_text(name, column, optional=True)
+        for name, given, kind in (
+            ("recipe", recipe, Recipe),
+            ("early_stopping", early_stopping or EarlyStopping(), EarlyStopping),
+        ):
+            if not isinstance(given, kind):
+                what = f"{name}= is one of rp.{kind.__name__}"
+                raise ConfigError(what, repr(given)[:80], f"Pass rp.{kind.__name__}(…).", name)
+        if isinstance(learner, type) or not hasattr(learner or XGBoost, "takes"):
+            act = "Pass rp.XGBoost(…), rp.LightGBM(…), rp.Sklearn(…) or rp.TrainLoop(…)."
+            raise ConfigError("learner= is the settings of one", repr(learner)[:80], act, "learner")
         self.recipe = recipe
         self.label = label
         self.learner: Learner = learner or XGBoost()
-        margins = (base_margin,) if isinstance(base_margin, str) else tuple(base_margin or ())
         self.asked = Asked(
             num_workers=num_workers,
             cpus_per_worker=cpus_per_worker,
@@ -108,7 +131,7 @@ class Trainer:
             run_on=run_on,
             max_failures=max_failures,
         )
-        self.roles = Roles(weight=weight, margin=margins, group=group)
+        self.roles = Roles(weight=weight, margin=tuple(margins), group=group)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
             raise ConfigError("seed must be a whole number from 0 to 2**63 - 1", seed, field="seed")
         self.seed = seed
@@ -319,9 +342,9 @@ class Trainer:
 
     def _choice(self, train: Snapshot) -> Choice:
         """Where to train; refuses at once what a cluster could never hold."""
-        asked = self.asked
+        asked, loop = self.asked, self.learner.takes.loop
         choice = choose(
-            asked.run_on,
+            "ray" if loop else asked.run_on,
             rows=sum(part.rows for part in train.parts()),
             features=len(train.schema),
             rounds=self.learner.rounds,
@@ -332,6 +355,8 @@ class Trainer:
             cluster_cpus=cluster_cpus() if asked.run_on == "auto" else None,
             elastic=asked.elastic,
         )
+        if loop:
+            choice = Choice("ray", "a loop of your own runs on Ray Train's workers")
         _logger.info("training runs %s: %s", choice.place, choice.why)
         if choice.place == "ray":
             from raypipe.training.engine import check_capacity

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.settings import checked_arguments, is_number
 from raypipe.training import params as known
-from raypipe.training.fitness import check_labels, check_names
+from raypipe.training.fitness import check_labels, check_names, check_shapes
 from raypipe.training.objectives import Objective, Task, check_metric, objective_named
 from raypipe.training.schedule import Schedule
 from raypipe.training.takes import Takes
@@ -23,6 +24,7 @@ _DEFAULT = "binary:logistic"
 _DEVICES = ("cpu", "cuda")
 
 
+@checked_arguments(known.place_of)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class XGBoost:
     """Gradient-boosted trees by the ``hist`` method.
@@ -46,8 +48,8 @@ class XGBoost:
             ``colsample_bytree``, ``reg_lambda``, ``eval_metric``, ...).
 
     Raises:
-        ConfigError: a value is out of its range, a parameter is unknown or one that raypipe sets
-            itself, or a metric does not suit the objective.
+        ConfigError: there is no such setting, a value is out of its range, a parameter is unknown
+            or one that raypipe sets itself, or a metric does not suit the objective.
     """
 
     rounds: int = 200
@@ -65,16 +67,14 @@ class XGBoost:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)
+        check_shapes(self)
         rate = self.learning_rate
-        if not isinstance(rate, Schedule) and not 0.0 < rate <= 1.0:
+        if not isinstance(rate, Schedule) and not (is_number(rate) and 0.0 < rate <= 1.0):
             raise ConfigError("learning_rate must be in (0, 1]", rate, field="learning_rate")
         if self.device not in _DEVICES:
             raise ConfigError(
                 "no such device", self.device, f"Use {' or '.join(_DEVICES)}.", "device"
             )
-        for feature, sign in self.monotone.items():
-            if sign not in (-1, 0, 1):
-                raise ConfigError("a monotone effect is 1, 0 or -1", sign, None, feature)
         known.check_params(self.params)
         for metric in self.metrics:
             check_metric(metric, self.objective)
@@ -108,7 +108,7 @@ class XGBoost:
     def metrics(self) -> Sequence[str]:
         """What is evaluated after each round."""
         given = self.params.get("eval_metric", self.objective.metric)
-        return [given] if isinstance(given, str) else list(given)
+        return list(given) if isinstance(given, list | tuple) else [given]
 
     def check(self) -> None:
         """Grows one tree on rows of its own, so that XGBoost itself judges the parameters.

@@ -1,7 +1,8 @@
 """In which form a model is stored, and how bytes of it become scores; none is a pickle.
 
 A form is named by its file: ``model.ubj`` (XGBoost), ``model.txt`` (LightGBM), ``model.skops``
-(scikit-learn). Another is a module with a ``Scorer`` and a line in ``FORMS``.
+(scikit-learn), ``model.zip`` (a folder that functions of the user's own read). Another is a module
+with a ``Scorer`` and a line in ``FORMS``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ FORMS: dict[str, tuple[str, str]] = {
     DEFAULT: ("raypipe.models.forms.trees", "XGBoostScorer"),
     "model.txt": ("raypipe.models.forms.light", "LightGBMScorer"),
     "model.skops": ("raypipe.models.forms.estimators", "SklearnScorer"),
+    "model.zip": ("raypipe.models.forms.folder", "FolderScorer"),
 }
 """By file: the module and the class that reads it."""
 

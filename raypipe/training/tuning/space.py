@@ -34,6 +34,13 @@ def check_space(space: Space, learner: Learner) -> tuple[dict[str, Any], dict[st
     """
     from ray.tune.search.sample import Domain
 
+    if learner.takes.loop:
+        raise ConfigError(
+            "a search does not vary a loop of your own",
+            type(learner).__name__,
+            "Call Trainer.fit for each configuration; each is a run that Runs compares.",
+            "trainer",
+        )
     if not isinstance(space, Mapping) or not space:
         raise ConfigError(
             "a space names what may vary",
