@@ -73,9 +73,15 @@ def _told_finished(runs: Runs, run: Run) -> bool:
             rows=run.bundle.manifest["rows"],
             seconds=run.facts["seconds"],
             artifacts=folder(run.id),
-            logs=None,
+            logs=_kept_by_ray(run),
         )
     )
+
+
+def _kept_by_ray(run: Run) -> str | None:
+    """The folder in the lake where Ray Train keeps its files; only of a loop it outlives the run."""
+    looped = run.bundle.manifest["learner"]["name"] == "loop"
+    return run.result.path if looped and run.result is not None else None
 
 
 def quietly(tell: Callable[[], Any]) -> bool:

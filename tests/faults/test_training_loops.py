@@ -70,6 +70,7 @@ def test_the_plain_result_and_its_checkpoints_in_the_lake(lake: rp.Lake, run: rp
 def test_what_is_told_of_the_run(lake: rp.Lake, run: rp.Run) -> None:
     record = rp.Runs(lake).get(run.id)
     assert (record.status, record.rounds, record.rows) == ("finished", ROUNDS, 2100)
+    assert record.logs == f"runs/{run.id}/train-{run.id}"
     assert record.params["learner"]["config"] == {"rounds": ROUNDS, "rate": 1.0}
     rows = rp.Runs(lake).history(run.id).filter(pl.col("metric") == "logloss")
     assert rows["value"].to_list() == run.history["train"]["logloss"]
