@@ -14,6 +14,7 @@ from raypipe.models import labelled_scores, metrics
 from raypipe.models.evaluation import interval
 from raypipe.models.evaluation.intervals import check_draws
 from raypipe.training.figures import gives_scores
+from raypipe.training.fold_labels import check_fold_labels
 from raypipe.training.objectives import nearest
 from raypipe.training.runs.chart import line_chart
 from raypipe.training.survey import check_snapshots
@@ -180,18 +181,19 @@ def backtest(
             judge on or names a time zone, no interval can be drawn as asked, or the trainer ranks,
             stops early or begins from a margin, for which folds have no rows.
         SchemaError: there is no such column of time.
+        RecipeError: labels of a split cannot be learned, or a class is first seen in the rows that
+            it judges on; nothing was trained.
         TrainingError: as ``Trainer.fit``.
     """
     splits, chosen = tuple(splits), tuple(metrics) or _USUAL.get(trainer.learner.task, ())
     check_snapshots(rows=rows)
     check_draws(level, resamples, seed)
     _check(trainer, rows, splits, time, chosen)
+    check_fold_labels(trainer, rows, splits, time)
     folds = []
     for split in splits:
         run = trainer.fit(rows.where(split.train(time)))
         labels, scores = labelled_scores(run.bundle, rows.where(split.test(time)))
-        if not len(labels):
-            raise ConfigError("no row of a split to judge on has a label", str(split), None, "rows")
         figures = {
             one.name: interval(one, labels, scores, level=level, resamples=resamples, seed=seed)
             for one in chosen

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError, SchemaError
+from raypipe.core.errors import ConfigError, RecipeError, SchemaError
 
 DAY = timedelta(days=1)
 SPLITS = rp.evaluation.rolling_origin(
@@ -129,3 +129,43 @@ def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
     with pytest.raises(ConfigError, match="rows= is a snapshot"):
         rp.backtest(trainer(), rows.frame(), SPLITS, time="day")  # type: ignore[arg-type]
     assert len(rp.Runs(rows.lake).list()) == before
+
+
+def staged(root: str) -> rp.Snapshot:
+    """A third class comes late; one label is missing from a day on; another is the same early."""
+    n = 400
+    day = pl.int_range(n, eager=True) // 10
+    frame = pl.DataFrame({"n": day}).select(
+        day=pl.lit(date(2026, 1, 1)) + pl.duration(days=pl.col("n")),
+        x=pl.col("n") % 7,
+        kind=pl.when(pl.col("n") >= 32).then(2).otherwise(pl.int_range(pl.len()) % 2),
+        gone=pl.when(pl.col("n") < 30).then(pl.int_range(pl.len()) % 2),
+        late=(pl.col("n") >= 25) & (pl.int_range(pl.len()) % 2 == 0),
+    )
+    lake = rp.Lake(root)
+    lake.table("rows").append(frame)
+    return lake.table("rows").at()
+
+
+@pytest.mark.parametrize(
+    ("label", "task", "message"),
+    [
+        ("kind", "multi:softprob", "class"),
+        ("gone", "binary:logistic", "no row of a split to judge on has a label"),
+        ("late", "binary:logistic", "the label is the same everywhere"),
+        ("made", "multi:softprob", "class"),
+    ],
+)
+def test_labels_of_every_fold_are_looked_at_before_any_is_trained(
+    lake_root: str, label: str, task: str, message: str
+) -> None:
+    """The first fold of each alone would train; the last one could not."""
+    rows = staged(lake_root)
+    made = rp.transforms.derive(made=pl.col("kind")) if label == "made" else []
+    recipe = rp.Recipe(made, rp.transforms.select("x"))
+    learner = rp.XGBoost(rounds=2, params={"objective": task})
+    one = rp.Trainer(recipe, label=label, learner=learner, run_on="local")
+    splits = rp.evaluation.rolling_origin(date(2026, 1, 11), date(2026, 2, 10), horizon=10 * DAY)
+    with pytest.raises((ConfigError, RecipeError), match=message):
+        rp.backtest(one, rows, splits, time="day", resamples=100)
+    assert len(rp.Runs(rows.lake).list()) == 0
