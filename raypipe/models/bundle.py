@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from raypipe.core.errors import ConfigError, IntegrityError
 from raypipe.core.identity import bytes_hash, canonical_json
+from raypipe.core.markup import html_facts
 from raypipe.features import FittedRecipe
 from raypipe.models.forms import DEFAULT, FORMS, Scorer, scorer
 
@@ -185,3 +186,16 @@ class ModelBundle:
     def __repr__(self) -> str:
         inputs, features = len(self.recipe.inputs), len(self.recipe.feature_names)
         return f"ModelBundle({self.content_hash[:12]}, {inputs} inputs, {features} features)"
+
+    def _repr_html_(self) -> str:
+        figures = self.manifest.get("metrics", {})
+        facts = {
+            "model": self.content_hash[:12],
+            "file": f"{self.file}, {len(self.model):,} bytes",
+            "inputs": ", ".join(f"{n} ({s.dtype})" for n, s in self.recipe.inputs.items()),
+            "features": len(self.recipe.feature_names),
+            "label": self.recipe.label,
+            "rows": self.manifest.get("rows", ""),
+            **{n: f"{v:.4f}" for n, v in figures.items() if isinstance(v, float)},
+        }
+        return html_facts(facts, "model")

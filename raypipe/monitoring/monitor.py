@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, MonitorError
+from raypipe.core.markup import html_facts, html_table
 from raypipe.core.times import utc_now
 from raypipe.core.uris import check_name
 from raypipe.monitoring.config import MonitorConfig
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from raypipe.monitoring.figures import Alert
 
 
+_SHOWN = 20  # alerts, the newest
 GRACE = timedelta(minutes=1)
 """A look at the present leaves out the last minute: requests on their way are not logged yet."""
 
@@ -206,6 +208,17 @@ class Monitor:
     def __repr__(self) -> str:
         alerts = len(self.alerts())
         return f"Monitor({self.model!r}, false_alarm={self.config.false_alarm}, alerts={alerts})"
+
+    def _repr_html_(self) -> str:
+        alerts = self.alerts()
+        facts = {
+            "model": self.model,
+            "false alarms at most": self.config.false_alarm,
+            "alerts": len(alerts),
+        }
+        shown = [(a.version, a.window_end, a.cause, a.message) for a in alerts[-_SHOWN:]]
+        table = html_table(("version", "window's end", "cause", "message"), shown)
+        return html_facts(facts, "monitor") + (table if alerts else "")
 
 
 def _settings() -> str:

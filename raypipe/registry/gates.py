@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.markup import html_facts, html_table
 from raypipe.core.settings import checked_arguments
 from raypipe.models import Metric, labelled_scores
 
@@ -41,10 +42,9 @@ class GateCheck:
     passed: bool
 
     def __str__(self) -> str:
-        word = "passed" if self.passed else "failed"
         return (
             f"{self.metric} {self.value:.4f} against {self.against} {self.threshold:.4f} "
-            f"on {self.rows} rows: {word}"
+            f"on {self.rows} rows: {_word(self.passed)}"
         )
 
 
@@ -78,6 +78,17 @@ class GateReport:
 
     def __str__(self) -> str:
         return "; ".join(str(check) for check in self.checks)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (c.metric, f"{c.value:.4f}", c.against, f"{c.threshold:.4f}", c.rows, _word(c.passed))
+            for c in self.checks
+        ]
+        return html_table(("metric", "value", "against", "threshold", "rows", "outcome"), rows)
+
+
+def _word(passed: bool) -> str:
+    return "passed" if passed else "failed"
 
 
 def _is_real(value: object) -> bool:
@@ -201,6 +212,16 @@ class Gate:
         if self.beats is not None:
             parts.append(f"beats={self.beats!r}, margin={self.margin}")
         return f"Gate({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, object] = {"metric": self.metric.name}
+        if self.at_least is not None:
+            word = "at least" if self.metric.higher_is_better else "at most"
+            facts[word] = self.at_least
+        if self.beats is not None:
+            facts |= {"beats": self.beats, "by": self.margin}
+        facts["judged on"] = "the run's validation rows" if self.on is None else "rows of its own"
+        return html_facts(facts, "gate")
 
 
 def evaluate_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import fields
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,15 @@ from raypipe.core.errors import (
     ConfigError,
     ResourceError,
 )
-from raypipe.core.settings import check_text, check_texts, checked_arguments
+from raypipe.core.markup import html_facts
+from raypipe.core.settings import checked_arguments
 from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
 from raypipe.engine.place import Choice
 from raypipe.features import Recipe
 from raypipe.lake.lake import check_lake
 from raypipe.training.asked import Asked
 from raypipe.training.fitting import Fit, gpus_of
+from raypipe.training.given import check_given, learners_own
 from raypipe.training.holding import held
 from raypipe.training.learner import Learner, learner_from
 from raypipe.training.place import choose
@@ -48,12 +50,7 @@ _logger = logging.getLogger(__name__)
 _GPU = Path("/dev/nvidiactl")
 
 
-def _learners_own(name: str) -> str | None:
-    known = {*(one.name for one in fields(XGBoost)), "objective", "n_estimators"}
-    return f"Give it the learner: learner=rp.XGBoost({name}=…)." if name in known else None
-
-
-@checked_arguments(_learners_own)
+@checked_arguments(learners_own)
 class Trainer:
     """Fits a recipe and a learner on a snapshot, in this process or with Ray Train.
 
@@ -106,20 +103,14 @@ class Trainer:
         max_failures: int = 3,
     ) -> None:
         margins = (base_margin,) if isinstance(base_margin, str) else base_margin or ()
-        check_texts("base_margin", margins)
-        check_text("label", label)
-        for name, column in (("weight", weight), ("group", group)):
-            check_text(name, column, optional=True)
-        for name, given, kind in (
-            ("recipe", recipe, Recipe),
-            ("early_stopping", early_stopping or EarlyStopping(), EarlyStopping),
-        ):
-            if not isinstance(given, kind):
-                what = f"{name}= is one of rp.{kind.__name__}"
-                raise ConfigError(what, repr(given)[:80], f"Pass rp.{kind.__name__}(…).", name)
-        if isinstance(learner, type) or not hasattr(learner or XGBoost, "takes"):
-            act = "Pass rp.XGBoost(…), rp.LightGBM(…), rp.Sklearn(…) or rp.TrainLoop(…)."
-            raise ConfigError("learner= is the settings of one", repr(learner)[:80], act, "learner")
+        check_given(
+            recipe=recipe,
+            label=label,
+            learner=learner,
+            columns={"weight": weight, "group": group},
+            margins=margins,
+            early_stopping=early_stopping,
+        )
         self.recipe = recipe
         self.label = label
         self.learner: Learner = learner or XGBoost()
@@ -374,6 +365,18 @@ class Trainer:
             f"Trainer({self.recipe!r}, label={self.label!r}, {self.learner!r}, "
             f"num_workers={self.asked.num_workers}, seed={self.seed})"
         )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "recipe": repr(self.recipe),
+            "label": self.label,
+            "learner": repr(self.learner),
+            "workers": self.asked.num_workers,
+            "seed": self.seed,
+            "early stopping": self.early_stopping or "none",
+            **{name: value for name, value in asdict(self.roles).items() if value},
+        }
+        return html_facts(facts, "trainer")
 
 
 def rebuild(lake: Lake, manifest: Mapping[str, Any], *, attempt: str) -> Run:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from raypipe.core.markup import html_facts
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
@@ -35,7 +37,7 @@ class RunEvent:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class RunRecord:
     """A run as the lake knows it.
 
@@ -58,7 +60,7 @@ class RunRecord:
         environment: Python, packages and platform of its last attempt.
         resources: workers and CPUs of its last attempt, and where it ran.
         artifacts: the folder in the lake that holds the model.
-        logs: the folder with Ray Train's own files, if it ran there.
+        logs: the folder in the lake with Ray Train's own files, of a loop of the user's own.
         error: how its last attempt failed.
     """
 
@@ -80,6 +82,21 @@ class RunRecord:
     artifacts: str | None = None
     logs: str | None = None
     error: str | None = None
+
+    def __repr__(self) -> str:
+        said = [self.run_id, self.status, *self._figures()]
+        if self.error is not None:
+            said.append(self.error)
+        return f"RunRecord({', '.join(said)})"
+
+    def _figures(self) -> list[str]:
+        return [f"{name}={v:.4f}" for name, v in self.metrics.items() if isinstance(v, float)]
+
+    def _repr_html_(self) -> str:
+        facts = {name: value for name, value in self.flat().items() if value is not None}
+        if self.error is not None:
+            facts["error"] = self.error
+        return html_facts(facts, "run")
 
     def flat(self) -> dict[str, Any]:
         """One row: ``param.…``, ``metric.…``, ``data.…``, ``tag.…`` beside the plain facts."""

@@ -1,0 +1,59 @@
+"""Whether the arguments of a ``Trainer`` are of the types that it takes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from raypipe.core.errors import ConfigError
+from raypipe.core.settings import check_text, check_texts
+from raypipe.features import Recipe
+from raypipe.training.stopping import EarlyStopping
+from raypipe.training.trees import XGBoost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def check_given(
+    *,
+    recipe: object,
+    label: object,
+    learner: object,
+    columns: Mapping[str, object],
+    margins: object,
+    early_stopping: object,
+) -> None:
+    """Refuses what is of another type.
+
+    Args:
+        recipe: the features.
+        label: a name.
+        learner: its settings, or None.
+        columns: names by argument, or None.
+        margins: names.
+        early_stopping: a rule, or None.
+
+    Raises:
+        ConfigError: the first of them, with what to pass.
+    """
+    check_texts("base_margin", margins)
+    check_text("label", label)
+    for name, column in columns.items():
+        check_text(name, column, optional=True)
+    for name, given, kind in (
+        ("recipe", recipe, Recipe),
+        ("early_stopping", early_stopping or EarlyStopping(), EarlyStopping),
+    ):
+        if not isinstance(given, kind):
+            what = f"{name}= is one of rp.{kind.__name__}"
+            raise ConfigError(what, repr(given)[:80], f"Pass rp.{kind.__name__}(…).", name)
+    if isinstance(learner, type) or not hasattr(learner or XGBoost, "takes"):
+        act = "Pass rp.XGBoost(…), rp.LightGBM(…), rp.Sklearn(…) or rp.TrainLoop(…)."
+        raise ConfigError("learner= is the settings of one", repr(learner)[:80], act, "learner")
+
+
+def learners_own(name: str) -> str | None:
+    """What to do about an argument that is the learner's."""
+    known = {*(one.name for one in fields(XGBoost)), "objective", "n_estimators"}
+    return f"Give it the learner: learner=rp.XGBoost({name}=…)." if name in known else None
