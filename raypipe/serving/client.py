@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 import uuid
@@ -64,6 +65,14 @@ class Client:
         self._prefix = prefix
         self._token = token
         self._local = threading.local()
+
+    def listens(self) -> bool:
+        """Whether anything accepts connections there."""
+        try:
+            with socket.create_connection((self._host, self._port), timeout=2.0):
+                return True
+        except OSError:
+            return False
 
     def predict(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ TOKEN_ENV = "RAYPIPE_SERVICE_TOKEN"  # noqa: S105 - the variable's name, no toke
 _POLL = timedelta(milliseconds=250)
 _LINGER = timedelta(milliseconds=5)
 _KEEP_VERSIONS = 4
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Service:
@@ -111,6 +113,7 @@ class Service:
             raise ConfigError("the token is empty or not ASCII", field="token")
         reach = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         self._client = Client(reach, port, self._prefix, self._token)
+        self._answered = False
 
     @property
     def url(self) -> str:
@@ -186,9 +189,14 @@ class Service:
 
         Raises:
             RequestError: the rows cannot be scored; ``field`` names the feature.
+            ServingError: it was not deployed; said at once.
             ServiceUnavailableError: no answer in time.
         """
-        return self._client.predict(self.name, rows, id, time, timeout, log=log)
+        if not self._answered:
+            self._check_deployed()
+        answer = self._client.predict(self.name, rows, id, time, timeout, log=log)
+        self._answered = True
+        return answer
 
     def ready(self) -> bool:
         """Whether the service answers."""
@@ -246,6 +254,26 @@ class Service:
 
         if ray.is_initialized():
             application.stop_application(self._application)
+
+    def _check_deployed(self) -> None:
+        """Says at once that nothing was deployed, where that can be known; else there is waiting.
+
+        Once a service has answered, it is waited for: it may be replaced just now.
+        """
+        ray = sys.modules.get("ray")
+        here = ray is not None and ray.is_initialized()
+        if self._client.listens() or not (here or self.host in _LOOPBACK):
+            return
+        if here:
+            from raypipe.serving import application
+
+            if application.application_state(self._application) is not None:
+                return
+        raise ServingError(
+            f"the service of {self.name} is not deployed",
+            f"nothing listens at {self.url}",
+            "Call deploy() first; where another process does, wait until ready().",
+        )
 
     @property
     def _application(self) -> str:

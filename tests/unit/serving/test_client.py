@@ -270,3 +270,11 @@ def test_times_may_be_a_series_or_an_array() -> None:
     wanted = ["2026-01-01T00:00:00", "2026-01-02T00:00:00"]
     for value in (pl.Series(times), np.array(times, dtype="datetime64[us]")):
         assert json.loads(json.dumps({"time": value}, default=_json))["time"] == wanted
+
+
+def test_a_service_that_was_not_deployed_says_so_at_once(lake_root: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    service = Service(Lake(lake_root), "m", port=port)
+    with pytest.raises(ServingError, match=r"is not deployed: got nothing listens.*deploy\(\)"):
+        service.predict([{"x": 1}], timeout=timedelta(hours=1))
