@@ -128,7 +128,9 @@ def evaluate(
     """The usual metrics of a kind of label at once.
 
     Returns:
-        Figures by name; ``None`` where one is not defined, so that the result is plain JSON.
+        Figures by name; ``None`` where one is not defined, so that the result is plain JSON. So is
+        ``mape`` with a label of 0: ``mape`` itself gives what scikit-learn gives, a number of about
+        1e15 that only says that there is such a label.
 
     Raises:
         ConfigError: as ``Metric``.
@@ -137,4 +139,6 @@ def evaluate(
         metric.name: metric(labels, scores, weights=weights, groups=groups)
         for metric in _USUAL[kind]
     }
+    if mape.name in figures and not np.all(np.asarray(labels, dtype=np.float64)):
+        figures[mape.name] = float("nan")
     return {name: None if np.isnan(value) else value for name, value in figures.items()}

@@ -76,6 +76,13 @@ def test_regression(name: str) -> None:
         assert mine(y, p, weights=w) == pytest.approx(theirs, **CLOSE)
 
 
+def test_mape_of_a_label_of_zero_is_scikit_learns_and_no_usual_figure() -> None:
+    y, p = [0.0, 2.0], [0.5, 1.0]
+    assert metrics.mape(y, p) == pytest.approx(sk.mean_absolute_percentage_error(y, p), **CLOSE)
+    assert metrics.evaluate(y, p, kind="regression")["mape"] is None
+    assert metrics.evaluate([1.0, 2.0], p, kind="regression")["mape"] == 0.5
+
+
 def test_median_and_bias() -> None:
     rng = np.random.default_rng(1)
     for n in (1, 2, 7, 40):
