@@ -183,7 +183,7 @@ def survey(
 
 
 def check_snapshots(**given: object) -> None:
-    """Refuses rows that are no snapshot; None is left out.
+    """Refuses rows that are no snapshot; of ``valid`` None is left out.
 
     Raises:
         ConfigError: the first of them, by its name.
@@ -191,7 +191,7 @@ def check_snapshots(**given: object) -> None:
     from raypipe.lake import Snapshot
 
     for name, rows in given.items():
-        if rows is not None and not isinstance(rows, Snapshot):
+        if (rows is not None or name != "valid") and not isinstance(rows, Snapshot):
             raise ConfigError(
                 f"{name}= is a snapshot of a table",
                 f"{type(rows).__module__.partition('.')[0]}.{type(rows).__name__}",

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import inspect
+import pickle
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +24,21 @@ from tests import small
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"device": "tpu"}, "no such device"),
         ({"monotone": {"x": 2}}, "monotone"),
+        ({"objective": "reg:gamma"}, 'Write params={"objective": …}'),
+        ({"round": 3}, "Did you mean 'rounds'"),
+        ({"n_estimators": 3}, "Use rounds=."),
+        ({"early_stopping_rounds": 3}, "EarlyStopping"),
+        ({"seed": 3}, "Trainer(seed=)"),
+        ({"learning_rate": "fast"}, "learning_rate must be in (0, 1]: got fast"),
+        ({"learning_rate": float("nan")}, "learning_rate must be in (0, 1]"),
+        ({"params": [1]}, "params is a mapping: got list"),
+        ({"params": {5: 5}}, "a name in params is no text: got 5"),
+        ({"params": {"eval_metric": 5}}, "XGBoost has no such metric: got 5"),
+        ({"monotone": ["x"]}, "monotone is a mapping"),
+        ({"monotone": {"x": "up"}}, "a monotone effect is 1, 0 or -1: got 'up'"),
+        ({"categorical": "x"}, "Write categorical=['x']"),
+        ({"interactions": "xy"}, "interactions is a list of lists"),
+        ({"interactions": ["x", "y"]}, "each of interactions is a list of texts"),
         ({"params": {"seed": 3}}, "raypipe sets seed itself"),
         ({"params": {"nthread": 3}}, "cpus_per_worker"),
         ({"params": {"objective": "reg:squarederr"}}, "Did you mean 'reg:squarederror'"),
@@ -36,8 +54,53 @@ from tests import small
     ],
 )
 def test_bad_settings_are_refused_at_once(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError) as caught:
         rp.XGBoost(**settings)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: rp.XGBoost(5), "by name: got 5. Write XGBoost(rounds=5)."),
+        (lambda: rp.EarlyStopping(5), "Write EarlyStopping(patience=5)."),
+        (lambda: rp.EarlyStopping(metric=3), "metric is a text: got 3"),
+        (lambda: rp.Sklearn("Ridge"), "Write Sklearn(estimator='Ridge')."),
+        (lambda: rp.Sklearn(), "Sklearn needs estimator="),
+        (lambda: rp.Sklearn(estimator=3), "unsupported estimator: got 3"),
+        (lambda: rp.Sklearn(estimator="Ridge", alpha=3), 'Write params={"alpha": …}'),
+        (lambda: rp.Sklearn(estimator="Ridge", params=3), "params is a mapping"),
+        (lambda: rp.LightGBM(bagging_fraction=0.5), 'Write params={"bagging_fraction": …}'),
+        (lambda: rp.LightGBM(objective=["binary"]), "unsupported objective"),
+        (lambda: rp.LightGBM(metrics="auc"), "Write metrics=['auc']"),
+        (lambda: rp.Schedule(0.1), "Write Schedule(start=0.1)."),
+        (lambda: rp.Schedule(start="a", end=0.1), "a learning rate is in (0, 1]: got a"),
+        (lambda: rp.Gate(rp.metrics.rmse, 0.7), "Write Gate(at_least=0.7)."),
+        (lambda: rp.Gate(rp.metrics.rmse, at_leats=0.7), "Did you mean 'at_least'"),
+        (lambda: rp.Gate(rp.metrics.rmse, at_least="x"), "at_least must be a number: got x"),
+        (lambda: rp.Trainer(small.recipe()), "Trainer needs label="),
+        (lambda: rp.Trainer(small.recipe(), lable="late"), "Did you mean 'label'"),
+        (lambda: rp.Trainer(small.recipe(), label="l", max_depth=3), "learner=rp.XGBoost(max_"),
+        (lambda: rp.Trainer("x", label="l"), "recipe= is one of rp.Recipe: got 'x'"),
+        (lambda: rp.Trainer(small.recipe(), label=3), "label is a text: got 3"),
+        (lambda: rp.Trainer(small.recipe(), label="l", learner=rp.XGBoost), "the settings of one"),
+        (lambda: rp.Trainer(small.recipe(), label="l", learner="xgboost"), "the settings of one"),
+        (lambda: rp.Trainer(small.recipe(), label="l", early_stopping=5), "rp.EarlyStopping"),
+        (lambda: rp.Trainer(small.recipe(), label="l", weight=5), "weight is a text: got 5"),
+        (lambda: rp.Trainer(small.recipe(), label="l", base_margin=5), "base_margin is a list"),
+    ],
+)
+def test_arguments_that_are_none_are_told_what_to_pass(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_a_class_with_checked_arguments_is_still_the_class() -> None:
+    learner = rp.XGBoost(rounds=3)
+    assert pickle.loads(pickle.dumps(learner)) == learner
+    assert replace(learner, rounds=4).rounds == 4
+    assert list(inspect.signature(rp.XGBoost).parameters)[:2] == ["rounds", "max_depth"]
 
 
 @pytest.mark.parametrize(
