@@ -79,7 +79,7 @@ def _told_finished(runs: Runs, run: Run) -> bool:
 
 
 def _kept_by_ray(run: Run) -> str | None:
-    """The folder in the lake where Ray Train keeps its files; only of a loop it outlives the run."""
+    """The folder in the lake with Ray Train's files; only that of a loop outlives the run."""
     looped = run.bundle.manifest["learner"]["name"] == "loop"
     return run.result.path if looped and run.result is not None else None
 
