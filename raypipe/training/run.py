@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from raypipe.core.errors import ConfigError
 from raypipe.core.markup import html_facts
+from raypipe.training.runs.views import Curves, by_round
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +62,22 @@ class Run:
         """Figures on the validation rows; empty when there were none."""
         return dict(self.bundle.manifest["metrics"])
 
+    def curves(self, metric: str | None = None) -> Curves:
+        """Learning curves: a figure by round, drawn in a notebook; ``Runs.curves`` takes several.
+
+        Args:
+            metric: which figure, as the learner names it; the first one by default.
+
+        Raises:
+            ConfigError: there is no such figure.
+        """
+        names = list(dict.fromkeys(name for figures in self.history.values() for name in figures))
+        chosen = metric if metric is not None else (names[0] if names else None)
+        if chosen is None or chosen not in names:
+            raise ConfigError("no figures by round", metric, f"There are: {names}.", "metric")
+        rows = by_round(self.id, self.history).filter(pl.col("metric") == chosen)
+        return Curves(rows, chosen)
+
     def __repr__(self) -> str:
         figures = ", ".join(
             f"{name}={value:.4f}" for name, value in self.metrics.items() if value is not None
@@ -73,4 +93,5 @@ class Run:
             "ran on": self.facts.get("ran_on", ""),
             **{k: f"{v:.4f}" for k, v in self.metrics.items() if v is not None},
         }
-        return html_facts(rows)
+        several = any(len(v) > 1 for figures in self.history.values() for v in figures.values())
+        return html_facts(rows) + (self.curves()._repr_html_() if several else "")

@@ -15,7 +15,7 @@ from raypipe.core.times import utc_now
 from raypipe.lake.lake import check_lake
 from raypipe.training.runs.code import code_version, surroundings
 from raypipe.training.runs.record import Kind, RunEvent, RunRecord, fold
-from raypipe.training.runs.views import Comparison, Curves, RunList
+from raypipe.training.runs.views import ROUNDS, Comparison, Curves, History, RunList, by_round
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,15 +31,7 @@ _EVENTS: dict[str, Any] = {
     "kind": pl.String,
     "detail": pl.String,
 }
-_ROUNDS: dict[str, Any] = {
-    "run_id": pl.String,
-    "data": pl.String,
-    "metric": pl.String,
-    "round": pl.Int64,
-    "value": pl.Float64,
-}
 _COMPACT = {"delta.autoOptimize.autoCompact": True}
-History = dict[str, dict[str, list[float]]]
 
 
 class Runs:
@@ -123,7 +115,7 @@ class Runs:
             RunNotFoundError: there is no such run.
         """
         if not self._metrics.exists:
-            return pl.DataFrame(schema=_ROUNDS)
+            return pl.DataFrame(schema=ROUNDS)
         rows = self._metrics.at().lazy()
         if run_ids:
             rows = rows.filter(pl.col("run_id").is_in([self.resolve(one) for one in run_ids]))
@@ -205,7 +197,7 @@ class Runs:
     ) -> None:
         """Writes down what came of a run; twice is once."""
         self._metrics.append(
-            _by_round(run_id, history), batch_id=f"history:{run_id}", allow_empty=True
+            by_round(run_id, history), batch_id=f"history:{run_id}", allow_empty=True
         )
         detail = {
             "metrics": dict(metrics),
@@ -265,16 +257,6 @@ class Runs:
 
     def _repr_html_(self) -> str:
         return self.list()._repr_html_()
-
-
-def _by_round(run_id: str, history: History) -> pl.DataFrame:
-    rows = [
-        (run_id, data, metric, number, value)
-        for data, figures in history.items()
-        for metric, values in figures.items()
-        for number, value in enumerate(values)
-    ]
-    return pl.DataFrame(rows, schema=_ROUNDS, orient="row")
 
 
 def _plain(value: Any) -> Any:

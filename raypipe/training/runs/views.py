@@ -23,6 +23,14 @@ _WIDE: Any = {
     "tbl_hide_dataframe_shape": True,
     "tbl_hide_column_data_types": True,
 }
+ROUNDS: dict[str, Any] = {
+    "run_id": pl.String,
+    "data": pl.String,
+    "metric": pl.String,
+    "round": pl.Int64,
+    "value": pl.Float64,
+}
+History = dict[str, dict[str, list[float]]]
 _FACTS = ["run_id", "status", "started", "seconds", "attempts", "rounds", "rows"]
 
 
@@ -130,6 +138,17 @@ class Curves:
 
     def _repr_html_(self) -> str:
         return self.svg()
+
+
+def by_round(run_id: str, history: History) -> pl.DataFrame:
+    """A history as rows: ``run_id``, ``data``, ``metric``, ``round``, ``value``."""
+    rows = [
+        (run_id, data, metric, number, value)
+        for data, figures in history.items()
+        for metric, values in figures.items()
+        for number, value in enumerate(values)
+    ]
+    return pl.DataFrame(rows, schema=ROUNDS, orient="row")
 
 
 def to_frame(rows: Sequence[dict[str, Any]], first: Sequence[str] = _FACTS) -> pl.DataFrame:

@@ -114,6 +114,16 @@ def test_alerts_of_hostile_columns(things: dict[str, Any], monkeypatch: pytest.M
     assert "<script" not in shown
 
 
+def test_the_curves_of_a_run(things: dict[str, Any]) -> None:
+    run = things["run"]
+    assert run._repr_html_().count("<svg") == 1
+    assert run.curves("logloss").frame["value"].to_list() == (
+        run.history["train"]["logloss"] + run.history["valid"]["logloss"]
+    )
+    with pytest.raises(rp.errors.ConfigError, match="no figures by round: got auc"):
+        run.curves("auc")
+
+
 def test_curves_of_a_hostile_metric() -> None:
     from raypipe.training.runs.views import Curves
 
