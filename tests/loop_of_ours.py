@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def fit(config: dict[str, Any]) -> None:
     for number in range(begin, config["rounds"]):
         if number == config.get("killed_in") and rank == 1:
             kill_once(config["marker"])
+        time.sleep(config.get("pause", 0.0))
         step = np.zeros(len(weights) + 2)
         for batch in rows.iter_batches(batch_size=100):
             x = np.column_stack([batch["features"], np.ones(len(batch["label"]))])

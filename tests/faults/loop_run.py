@@ -26,5 +26,5 @@ def fit(lake: rp.Lake, **config: Any) -> rp.Run:
 
 
 if __name__ == "__main__":
-    run = fit(fill(sys.argv[1]))
+    run = fit(fill(sys.argv[1]), pause=1.0)
     print(run.bundle.content_hash, run.facts["resumed_at"])

@@ -108,7 +108,7 @@ def test_a_killed_driver_goes_on_from_the_last_checkpoint(run: rp.Run, tmp_path:
     with subprocess.Popen(
         command, cwd=HERE, env=kept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as driver:
-        deadline, reports = time.monotonic() + 120, None
+        deadline, reports = time.monotonic() + 400, None
         while time.monotonic() < deadline and driver.poll() is None:
             ids = list(Path(root, "runs").glob("*")) if Path(root, "runs").exists() else []
             reports = Reports(rp.Lake(root), ids[0].name) if ids else None
@@ -116,7 +116,7 @@ def test_a_killed_driver_goes_on_from_the_last_checkpoint(run: rp.Run, tmp_path:
                 break
             time.sleep(0.05)
         driver.send_signal(signal.SIGKILL)
-    assert reports is not None
+    assert reports is not None, driver.returncode
     (run_id,) = (one.name for one in Path(root, "runs").iterdir())
     if not Path(root, "runs", run_id, "finished", "history.json").exists():
         assert rp.Runs(rp.Lake(root)).get(run_id).status == "unfinished"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import tempfile
 import weakref
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raypipe.core.errors import ConfigError, IntegrityError
+from raypipe.engine.folders import OwnedFolder
 from raypipe.models.trusting import function_named
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ def from_bytes(model: bytes) -> tuple[dict[str, bytes], dict[str, str | None]]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                raise IntegrityError("the model's archive is compressed, which none of ours is")
             names = json.loads(archive.read(_NAMES))
             files = {
                 one.removeprefix(_FILES): archive.read(one)
@@ -87,14 +88,16 @@ class FolderScorer:
             )
         loaded = function_named(load)
         self._predict, self._name = function_named(predict), predict
-        folder = tempfile.mkdtemp(prefix="raypipe-model-")
+        owned = OwnedFolder.create()
         # until nobody scores any more: a library may read its files when it needs them
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, owned.remove)
+        folder = Path(owned.path, "model")
+        folder.mkdir()
         for path, data in files.items():
-            place = Path(folder, path)
+            place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        self.native: Any = loaded(folder)
+        self.native: Any = loaded(str(folder))
 
     def score(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """What the user's function gives for the rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 import subprocess
@@ -172,7 +173,11 @@ def test_a_model_that_cannot_predict_says_so() -> None:
     whole = to_bytes({"a": b"x" * 99}, None, None)
     without = io.BytesIO()
     zipfile.ZipFile(without, "w").close()
-    for damaged in (b"", b"PK", whole[:-30], without.getvalue()):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("loop.json", '{"load": null, "predict": null}')
+        archive.writestr("files/bomb", bytes(10**6))
+    for damaged in (b"", b"PK", whole[:-30], without.getvalue(), packed.getvalue()):
         with pytest.raises(IntegrityError):
             scorer("model.zip", damaged)
 
@@ -192,6 +197,22 @@ def test_scores_that_are_none_are_refused(kind: str) -> None:
     model = to_bytes({"kind": kind.encode()}, f"{name}text_of", f"{name}strange_scores")
     with pytest.raises(ConfigError, match="must give one number"):
         scorer("model.zip", model).score(np.zeros((3, 2), np.float32))
+
+
+def test_the_folder_of_a_loaded_model_goes_with_it() -> None:
+    rp.trust(path_of, strange_scores)
+    name = f"{__name__}:"
+    model = to_bytes({"a/b": b"x"}, f"{name}path_of", f"{name}strange_scores")
+    made: Any = scorer("model.zip", model)
+    folder = Path(made.native)
+    assert (folder / "a" / "b").read_bytes() == b"x"
+    del made
+    gc.collect()
+    assert not folder.exists()
+
+
+def path_of(folder: str) -> str:
+    return folder
 
 
 @pytest.fixture(scope="module")
