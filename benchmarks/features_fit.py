@@ -4,10 +4,11 @@
 
 Ten columns of a table of flights: three imputed, two scaled, one binned, two one-hot, one
 ordinal, one target-encoded; 19 float32 features. ``seconds`` is fit and transform of all rows,
-files to features in memory. Ours also makes the profile and looks at the label. scikit-learn and
-``ray.data.preprocessors`` get one file of the eight, and ours runs on that file once more, so that
-each ratio is of the same rows. Prints a table for each and writes
-``benchmarks/results/features_fit.json``.
+files to features in memory. Ours also makes the profile, the label sums by fold that training
+needs, and looks at the label. ``ray.data.preprocessors`` gets one round, and has no median, no
+quantile bins and no target encoding; with ``--ray-files 1`` it reads one file of the eight, and
+ours runs on that file once more. ``--sklearn-files 1`` is the same for scikit-learn, where memory
+is short. Prints a table for each and writes ``benchmarks/results/features_fit.json``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ import polars as pl
 
 FILES = 8
 SCRIPT = Path(__file__).parent / "peers" / "features_fit.py"
-BASE, SMALL_BASE = "polars by hand", "raypipe, one file"
+OURS, POLARS = "raypipe", "polars by hand"
+SKLEARN, RAY = "scikit-learn ColumnTransformer", "ray.data.preprocessors"
+WAYS = {
+    OURS: ("raypipe", common.OURS),
+    POLARS: ("polars", common.OURS),
+    SKLEARN: ("sklearn", common.PEERS),
+    RAY: ("ray", common.PEERS),
+}
 
 
 def rows(count: int, seed: int) -> pl.DataFrame:
@@ -67,41 +75,45 @@ def make(count: int) -> str:
     return str(root)
 
 
-def race(names: list[tuple[str, str, str]], root: str, files: int, asked: Any, base: str) -> Any:
-    """One table: each way on the first files."""
-    contenders = [common.Contender(n, SCRIPT, (way,), python) for n, way, python in names]
+def race(names: list[str], root: str, files: int, rounds: int, only: str) -> list[common.Runs]:
+    """The ways of these names on the first files, in turn."""
+    contenders = [common.Contender(n, SCRIPT, WAYS[n][:1], WAYS[n][1]) for n in names]
     sums: dict[str, list[float]] = {}
 
     def check(name: str, _: int, answer: Any) -> None:
         sums[name] = answer
 
-    chosen = common.chosen(contenders, asked.only)
-    runs = common.race(chosen, asked.rounds, lambda *_: {"root": root, "files": files}, after=check)
+    chosen = common.chosen(contenders, only)
+    runs = common.race(chosen, rounds, lambda *_: {"root": root, "files": files}, after=check)
     for name, found in sums.items():
         print(f"{name}: {found}")
-    return common.rows(runs, base)
+    return runs
 
 
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--rows", type=int, default=6_000_000)
+    parser.add_argument("--sklearn-files", type=int, default=FILES)
+    parser.add_argument("--ray-files", type=int, default=FILES)
     asked = parser.parse_args()
     common.need_peers()
-    root = make(asked.rows)
-    ways = [("raypipe", "raypipe", common.OURS), (BASE, "polars", common.OURS)]
-    whole = race(ways, root, FILES, asked, BASE)
-    print(common.show(f"{asked.rows:,} rows", whole, BASE), flush=True)
-    ours, found = (SMALL_BASE, "raypipe", common.OURS), {}
-    for name, way, most in (
-        ("scikit-learn ColumnTransformer", "sklearn", asked.rounds),
-        ("ray.data.preprocessors", "ray", 2),
-    ):
-        asked.rounds = min(asked.rounds, most)
-        found[way] = race([ours, (name, way, common.PEERS)], root, 1, asked, SMALL_BASE)
-        title = f"{asked.rows // FILES:,} rows, one file"
-        print(common.show(title, found[way], SMALL_BASE), flush=True)
-    told = {"rows": asked.rows, "whole": whole, **found}
-    print(f"\nwritten to {common.save('features_fit', told)}")
+    root, told = make(asked.rows), {}
+    sets = [([OURS, POLARS], FILES, asked.rounds)]
+    if asked.sklearn_files == FILES:
+        sets[0][0].append(SKLEARN)
+    else:
+        sets.append(([OURS, SKLEARN], asked.sklearn_files, asked.rounds))
+    sets.append(([OURS, RAY], asked.ray_files, 1))
+    for names, count, rounds in sets:
+        if POLARS not in names and not any(word in names[-1] for word in asked.only.split(",")):
+            continue
+        runs = race(names, root, count, rounds, asked.only)
+        for base in names[:2] if POLARS in names else names[:1]:
+            table = common.rows(runs, base)
+            title = f"{asked.rows // FILES * count:,} rows"
+            print(common.show(title, table, base), flush=True)
+            told[f"{names[-1]}, of {base}"] = table
+    print(f"\nwritten to {common.save('features_fit', {'rows': asked.rows, **told})}")
 
 
 if __name__ == "__main__":
