@@ -61,7 +61,7 @@ class FittedRecipe:
         }
         self._steps, self._places = _bound(plan, self._fitted)
         self._calls = record(self._steps, self._fitted)
-        self._features_of = [_feature(name, place) for name, place in self._places.items()]
+        self._features_of = _features(self._steps, self._fitted, self._places)
         self._scorer: RowScorer | None = None
         self._training: dict[int, PlacedFitted] | None = None
         self._one: Callable[[Mapping[str, Any]], npt.NDArray[np.float32]] = self._first_row
@@ -354,11 +354,29 @@ def _one_piece(frame: pl.DataFrame) -> pl.DataFrame:
     return materialised(pl.concat([frame, frame]) if frame.height == 1 else frame)
 
 
-def _feature(name: str, place: int) -> pl.Expr:
-    wide = pl.col(slot(place)).cast(pl.Float64)
-    # One NaN for null and for every NaN there is, so that equal rows are equal bytes.
-    one = pl.when(wide.is_not_nan()).then(wide).otherwise(math.nan)
-    return one.cast(pl.Float32).alias(name)
+def _features(
+    steps: Sequence[Step], fitted: Mapping[int, Fitted], places: Mapping[str, int]
+) -> list[pl.Expr]:
+    """The features as Float32, from a frame of slots."""
+    plain: set[int] = set()
+    whole: set[int] = set()
+    for step in steps:
+        if fitted[step.number].plain:
+            plain |= set(step.target.values())
+        for name, dtype in step.transform.outputs(step.schema).items():
+            if dtype.is_integer() or dtype == pl.Boolean:
+                whole.add(step.target[name])
+    made = []
+    for name, place in places.items():
+        one = pl.col(slot(place))
+        # One NaN for null and for every NaN there is, so that equal rows are equal bytes.
+        if place in whole:  # a large integer is rounded to a float of 64 bits first, as in a row
+            one = one.cast(pl.Float64).cast(pl.Float32).fill_null(math.nan)
+        elif place not in plain:
+            one = one.cast(pl.Float32)
+            one = pl.when(one.is_not_nan()).then(one).otherwise(pl.lit(math.nan, pl.Float32))
+        made.append(one.alias(name))
+    return made
 
 
 def _bound(plan: Plan, fitted: dict[int, Fitted]) -> tuple[list[Step], dict[str, int]]:

@@ -157,4 +157,6 @@ def apply(frame: pl.LazyFrame, steps: Iterable[Step], fitted: Mapping[int, Any])
 def label_of(frame: pl.DataFrame, plan: Plan) -> pl.Series:
     """The label as Float64 from a frame of slots; NaN and null both null."""
     assert plan.label is not None
-    return frame[slot(plan.label[1])].cast(pl.Float64).fill_nan(None)
+    label = frame[slot(plan.label[1])]
+    wide = label.cast(pl.Float64)
+    return wide.fill_nan(None) if label.dtype.is_float() else wide

@@ -183,4 +183,4 @@ def _counted(coded: Coded, labels: Labels | None) -> pl.DataFrame:
     frame = pl.DataFrame(
         [coded.keys.cast(pl.String).alias("key"), *map(pl.Series, made, made.values())]
     )
-    return frame.filter(pl.col("rows") > 0)
+    return frame if counts.all() else frame.filter(pl.col("rows") > 0)

@@ -106,12 +106,15 @@ class QuantileSketch:
         if np.isnan(given).any():
             raise RecipeError("a quantile sketch takes no NaN", "NaN", "Leave it out.", "values")
         ordered = in_order(keys_of(given))  # in which both zeros are one
-        starts = np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
-        ends = np.append(starts[1:], len(ordered))
-        if len(starts) > self.exact:  # as `_thin` would, of exact ranks
-            chosen = np.searchsorted(starts, self._marks(len(ordered)), side="right") - 1
-            keep = np.unique(np.concatenate(([0], chosen, [len(starts) - 1])))
-            starts, ends = starts[keep], ends[keep]
+        new = ordered[1:] != ordered[:-1]
+        if np.count_nonzero(new) < self.exact:
+            starts = np.concatenate(([0], np.flatnonzero(new) + 1))
+            ends = np.append(starts[1:], len(ordered))
+        else:  # as `_thin` would, of exact ranks
+            marks = np.concatenate(([0], self._marks(len(ordered)), [len(ordered) - 1]))
+            keep = np.unique(ordered[marks])
+            starts = np.searchsorted(ordered, keep, side="left")
+            ends = np.searchsorted(ordered, keep, side="right")
         part = type(self)(self.exact)
         part._set(floats_of(ordered[starts]), starts, ends - starts, ends)
         self.merge(part)

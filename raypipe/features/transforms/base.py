@@ -117,6 +117,8 @@ class Fitted(ABC):
     """A transform with its fitted state: what is applied."""
 
     outputs: tuple[str, ...]
+    # Whether its batches give Float32 without null and NaN.
+    plain: ClassVar[bool] = False
 
     @abstractmethod
     def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:

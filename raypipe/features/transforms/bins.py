@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 How = Literal["quantile", "uniform", "given"]
 MAX_BINS = 1_000
+_FEW = 16  # edges that are compared one by one, several times as fast as a search
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,12 @@ class _Binned(Fitted):
 
     def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
         value = as_floats(source[self.column])
-        edges = pl.lit(pl.Series("edges", self.edges, pl.Float64))
-        place = edges.search_sorted(value, side="right").cast(pl.Int64)
-        made = pl.when(value.is_not_nan()).then(place)
+        if len(self.edges) <= _FEW:
+            place = _among(value, self.edges, 0, len(self.edges))
+        else:
+            edges = pl.lit(pl.Series("edges", self.edges, pl.Float64))
+            place = edges.search_sorted(value, side="right")
+        made = pl.when(value.is_not_nan()).then(place.cast(pl.Int64))
         return frame.with_columns(made.alias(slot(target[self.outputs[0]])))
 
     def row(self, source: Slots, target: Slots) -> RowStep:
@@ -184,6 +188,15 @@ class _Binned(Fitted):
             made = missing(write, whole, found, value)
         write.put(target[self.outputs[0]], made)
         return True
+
+
+def _among(value: pl.Expr, edges: Sequence[float], low: int, high: int) -> pl.Expr:
+    """Which of the bins ``low`` to ``high`` a number lies in, by halves."""
+    if low == high:
+        return pl.lit(low, dtype=pl.UInt8)
+    middle = (low + high) // 2
+    above = _among(value, edges, middle + 1, high)
+    return pl.when(value >= edges[middle]).then(above).otherwise(_among(value, edges, low, middle))
 
 
 def _rising(edges: Sequence[float]) -> bool:

@@ -76,7 +76,7 @@ class Counts:
         self.rows += height
         self.nulls += height - len(coded.codes)
         table = pl.DataFrame([coded.keys.alias(KEY), pl.Series("n", coded.counts)])
-        self.tally.add_sums(table.filter(pl.col("n") > 0))
+        self.tally.add_sums(table if coded.counts.all() else table.filter(pl.col("n") > 0))
 
     def merge(self, other: Counts) -> None:
         """Takes the counts of another part."""

@@ -78,12 +78,11 @@ class FoldSums:
             cell[coded.rows] = coded.codes
         if self.folds:
             cell = cell * folds + rows.folds(folds)
-        # An infinite label is refused at the end of the pass.
-        known = np.isfinite(labels.values)
-        if labels.known is not None:
-            known &= labels.known
-        values = labels.values
-        if not known.all():
+        known, values = labels.known, labels.values
+        if not labels.whole:  # an infinite label is refused at the end of the pass
+            finite = np.isfinite(values)
+            known = finite if known is None else known & finite
+        if known is not None and not known.all():
             cell, values = cell[known], values[known]
         there, code = _dense(cell, (size + 1) * folds)
         counts = np.bincount(code, minlength=len(there))

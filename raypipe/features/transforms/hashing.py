@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 _MASK = 0xFFFFFFFF
+_AT_ONCE = 2**14  # hashes of rows: they stay in the processor's cache
 _UInts = npt.NDArray[np.uint32]
 _Wide = npt.NDArray[np.uint64]
 
@@ -60,8 +61,11 @@ def row_hash(part: int, first_row: int, rows: int) -> _Wide:
     The hash of row ``r`` of part ``p`` is ``mix(mix(p) + r)``, where ``mix`` is one step of
     SplitMix64 (Steele, Lea and Flood, 2014) and sums are taken modulo 2**64.
     """
-    places = np.arange(first_row, first_row + rows, dtype=np.uint64)
-    return _mix(_mix(np.array([part], np.uint64)) + places)
+    found = np.arange(first_row, first_row + rows, dtype=np.uint64)
+    found += _mix(np.array([part], np.uint64))
+    for start in range(0, rows, _AT_ONCE):
+        _mix(found[start : start + _AT_ONCE])
+    return found
 
 
 def _next(crc: _UInts, byte: npt.NDArray[np.uint8]) -> _UInts:
@@ -81,8 +85,11 @@ _CRC = _crc_table()
 
 
 def _mix(values: _Wide) -> _Wide:
-    # Arrays wrap around silently in numpy, which is what the sums modulo 2**64 need.
-    z = values + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    # In place. Arrays wrap around silently in numpy, which is what the sums modulo 2**64 need.
+    values += np.uint64(0x9E3779B97F4A7C15)
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values

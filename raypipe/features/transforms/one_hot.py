@@ -114,6 +114,7 @@ class _Hot(Fitted):
     column: str
     keys: tuple[Key, ...]
     dtype: pl.DataType
+    plain: ClassVar[bool] = True
 
     def batch(self, frame: pl.LazyFrame, source: Slots, target: Slots) -> pl.LazyFrame:
         column = pl.col(slot(source[self.column]))
