@@ -7,7 +7,7 @@ import pickle
 from functools import reduce
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.features.quantiles import QuantileSketch
@@ -48,6 +48,7 @@ def off_by(ordered, value, rank):
     return max(0, first - rank, rank - last)
 
 
+@settings(deadline=None)
 @given(PARTS, st.randoms(use_true_random=False))
 def test_while_it_is_exact_no_order_of_merging_changes_a_bit(parts, random):
     whole = one([v for part in parts for v in part], 1024)
@@ -65,6 +66,7 @@ def test_while_it_is_exact_no_order_of_merging_changes_a_bit(parts, random):
     assert whole.below(ordered).tolist() == np.searchsorted(ordered, ordered).tolist()
 
 
+@settings(deadline=None)
 @given(PARTS, st.sampled_from([4, 5, 8, 16]))
 def test_no_answer_is_off_by_more_than_it_says(parts, exact):
     ordered = np.sort(np.array([v for part in parts for v in part], np.float64)) + 0.0
@@ -85,6 +87,7 @@ def test_no_answer_is_off_by_more_than_it_says(parts, exact):
         assert np.max(off) <= 2 * most + 1
 
 
+@settings(deadline=None)
 @given(LONG)
 def test_parts_merged_in_pairs_stay_within_the_stated_error(drawn):
     seed, parts, kind = drawn
@@ -109,6 +112,7 @@ def test_parts_merged_in_pairs_stay_within_the_stated_error(drawn):
     assert again == sketch
 
 
+@settings(deadline=None)
 @given(PARTS, st.sampled_from([4, 16, 1024]))
 def test_a_sketch_survives_arrays_and_pickle(parts, exact):
     sketch = reduce(both, [one(part, exact) for part in parts])

@@ -65,3 +65,29 @@ def test_many_values_of_several_chunks() -> None:
     assert plain.value() == math.fsum(values.tolist())
     assert plain.count == 50_001
     assert Fraction(squares.units, 2**2148) == sum(Fraction(v) ** 2 for v in values.tolist())
+
+
+@pytest.mark.parametrize("shift", [0, 60, -200, -290, -400, 390])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda rng, n: np.full(n, 1 - 2.0**-53),
+        lambda rng, n: np.where(rng.random(n) < 0.5, -1.0, 1.0 + 2.0**-52),
+        lambda rng, n: rng.normal(0, 1, n),
+        lambda rng, n: np.exp2(-rng.random(n) * 110) * rng.choice([-1.0, 1.0], n),
+        lambda rng, n: rng.integers(-5_000, 5_000, n).astype(np.float64),
+        lambda rng, n: np.append(np.zeros(n - 1), -0.3),
+    ],
+    ids=["largest", "two signs", "normal", "wide", "whole", "one"],
+)
+def test_full_chunks_are_exact(made, shift: int) -> None:
+    values = made(np.random.default_rng(3), 2 * 2**14 + 5) * 2.0**shift
+    plain, squares = ExactSum(), ExactSum()
+    plain.update(values)
+    squares.update_squares(values)
+    # Whole numbers of one unit; the least bit of any of these values is no finer.
+    unit = 2**900
+    whole = [int(Fraction(value) * unit) for value in values.tolist()]
+    assert all(Fraction(n, unit) == v for n, v in zip(whole[:100], values.tolist(), strict=False))
+    assert Fraction(plain.units, 2**2148) == Fraction(sum(whole), unit)
+    assert Fraction(squares.units, 2**2148) == Fraction(sum(n * n for n in whole), unit**2)
