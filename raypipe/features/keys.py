@@ -35,8 +35,12 @@ class Room:
 
 
 def keys_of(values: Floats, room: Room | None = None) -> Keys:
-    """The keys of floats that are not NaN; in a room they are its first array."""
+    """The keys of floats that are not NaN; in a room they are its first array. Not to be changed:
+    where none is negative they are the bits of the floats themselves.
+    """
     bits = np.ascontiguousarray(values, np.float64).view(np.int64)
+    if bits.min(initial=0) >= 0:
+        return bits
     room = room or Room(len(bits))
     found, sign = room.ints(0, len(bits)), room.ints(1, len(bits))
     np.right_shift(bits, np.int64(63), out=sign)

@@ -31,6 +31,7 @@ MADE = {
     "numbers": lambda rng, n: rng.integers(0, 10**9, n).astype(float),
     "money": lambda rng, n: np.round(rng.exponential(30, n), 2),
     "outlier": lambda rng, n: np.append(rng.normal(size=n - 1) + 1e6, -999.0),
+    "speeds": lambda rng, n: rng.normal(800, 60, n),
     "sorted": lambda rng, n: np.sort(rng.normal(size=n)),
 }
 
@@ -59,6 +60,7 @@ def merged(parts, order):
     return total
 
 
+@settings(deadline=None)
 @given(PARTS, st.randoms(use_true_random=False))
 def test_no_order_of_merging_changes_a_bit_of_few_values(parts, random):
     whole = one(*zip(*[row for part in parts for row in part], strict=True)) if any(parts) else None
@@ -68,6 +70,7 @@ def test_no_order_of_merging_changes_a_bit_of_few_values(parts, random):
     assert cells(merged(made, order)) == (cells(whole) if whole else ())
 
 
+@settings(deadline=None)
 @given(PARTS)
 def test_few_values_are_counted_exactly(parts):
     rows = [row for part in parts for row in part]
@@ -109,6 +112,24 @@ def test_many_values_are_within_the_error_that_is_told(kind):
     assert rows.max() / len(values) <= 1 / 32 + max(share, 2 / module.SHARE)
 
 
+@pytest.mark.parametrize("kind", MADE)
+def test_counting_all_rows_once_more_gives_the_cells_that_picking_out_gives(kind, monkeypatch):
+    rng = np.random.default_rng(5)
+    parts = [MADE[kind](rng, rows) for rows in (40_000, 300_000)]
+    labels = [rng.integers(0, 2, len(part)).astype(float).tolist() for part in parts]
+    finer, took = module._finer, []
+
+    def noted(*given):
+        took.append(finer(*given))
+        return took[-1]
+
+    monkeypatch.setattr(module, "_finer", noted)
+    quick = [cells(one(part, label)) for part, label in zip(parts, labels, strict=True)]
+    assert kind != "speeds" or all(found is not None for found in took)
+    monkeypatch.setattr(module, "_finer", lambda *_: None)
+    assert quick == [cells(one(part, label)) for part, label in zip(parts, labels, strict=True)]
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_memory_is_bounded_and_the_error_stays_small(seed):
@@ -128,6 +149,7 @@ def test_memory_is_bounded_and_the_error_stays_small(seed):
     assert rows.max() / 180_000 <= 1 / 32 + 2 / module.SHARE
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=50))
 def test_keys_rise_as_the_floats_do_and_tell_them(values):
     floats = np.array(values)
