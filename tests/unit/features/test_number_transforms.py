@@ -151,6 +151,17 @@ class TestBins:
         _same(_column(fitted, values), [0, 1, 2, 2, 3, 3, 0, math.nan, math.nan])
         assert fitted.feature_names == ("x_bin",)
 
+    @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 40])
+    def test_few_edges_and_many_mean_the_same(self, count: int) -> None:
+        edges = [float(n - count // 2) for n in range(count)]
+        fitted = _fit(t.bins("x", edges=edges), x=WILD)
+        values = [*edges, *(edge + 0.5 for edge in edges), -0.0, 5e-324, -5e-324, *WILD]
+        want = [
+            math.nan if v is None or math.isnan(v) else sum(edge <= v for edge in edges)
+            for v in values
+        ]
+        _same(_column(fitted, values), want)
+
     def test_uniform(self) -> None:
         fitted = _fit(t.bins("x", count=4, how="uniform"), x=[0.0, 8.0, math.inf, None])
         _same(_column(fitted, [0, 1.9, 2, 4, 6, 8, 99]), [0, 0, 1, 2, 3, 3, 3])
