@@ -136,7 +136,7 @@ def __getattr__(name: str) -> Any:
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise import_module("raypipe.core.near").no_attribute(__name__, name, __all__)
     globals()[name] = value  # the next use does not come here
     return value
 

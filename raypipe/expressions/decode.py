@@ -39,6 +39,17 @@ def root_columns(data: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+def node_count(data: Any) -> int:
+    """How many columns, values and operations a stored expression has.
+
+    Raises:
+        RecipeError: the expression is not valid.
+    """
+    budget = [MAX_NODES]
+    _check(root_node(data), MAX_DEPTH, budget)
+    return MAX_NODES - budget[0]
+
+
 def root_node(data: Any) -> Node:
     """The checked tree inside a stored expression.
 

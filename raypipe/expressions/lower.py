@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.expressions.decode import build, children, root_node
+from raypipe.expressions.node_types import Types
 from raypipe.expressions.ops import TYPE_NAMES, VERSION
 
 if TYPE_CHECKING:
@@ -34,61 +35,64 @@ def lower(data: Any, types: Mapping[str, pl.DataType]) -> dict[str, Any]:
         types: the polars type of each column that it reads.
 
     Raises:
-        RecipeError: the expression is not valid.
+        RecipeError: the expression is not valid, or is too large when it is written so: ``%`` of
+            floats stands for its left side twice.
+        PolarsError: polars cannot compute it of these types.
     """
-    schema = pl.LazyFrame(schema=dict(types))
-    return {"version": VERSION, "expr": _lower(root_node(data), schema)}
+    lowered = {"version": VERSION, "expr": _lower(root_node(data), Types(types))}
+    root_node(lowered)
+    return lowered
 
 
 def _op(name: str, *args: Node) -> Node:
     return {"op": name, "args": list(args), "options": {}}
 
 
-def _lower(node: Node, schema: pl.LazyFrame) -> Node:
-    if not children(node):
+def _lower(node: Node, types: Types) -> Node:
+    if not children(node) or not types.reads(node):
         return node
-    args = [_lower(child, schema) for child in node["args"]]
+    args = [_lower(child, types) for child in node["args"]]
     lowered = {**node, "args": args}
     if node["op"] in ("fill_null", "coalesce"):
-        first = next((arg for arg in args if _reads(arg) or _known(arg)), args[0])
-        return lowered if _reads(first) else _cast(first, _type(node, schema))
+        first = next((arg for arg in args if types.reads(arg) or _known(arg)), args[0])
+        return lowered if types.reads(first) else _cast(first, types.of(node))
     if node["op"] not in ("add", "sub", "div", "floordiv", "mod"):
         return lowered
-    if not _type(node, schema).is_float() or not _reads(node):
+    if not types.of(node).is_float():
         return lowered
     a, b = args
     if node["op"] == "div":
-        return _quotient(a, b, schema)
+        return _quotient(a, b, types)
     if node["op"] in ("add", "sub"):
-        return _sum(lowered, schema)
-    whole = _op("floor", _quotient(a, b, schema))
+        return _sum(lowered, types)
+    whole = _op("floor", _quotient(a, b, types))
     if node["op"] == "floordiv":
         return whole
-    return _sum(_op("sub", a, _op("mul", whole, b)), schema)
+    return _sum(_op("sub", a, _op("mul", whole, b)), types)
 
 
-def _quotient(a: Node, b: Node, schema: pl.LazyFrame) -> Node:
-    if _type(a, schema) == pl.Duration and _type(b, schema) == pl.Duration:
+def _quotient(a: Node, b: Node, types: Types) -> Node:
+    if types.of(a) == pl.Duration and types.of(b) == pl.Duration:
         a, b = _op("total_microseconds", a), _op("total_microseconds", b)
     quotient = _op("div", a, b)
-    dtype = _type(quotient, schema)
-    if _reads(b) or dtype not in (pl.Float64, pl.Float32) or not _known(b):
+    dtype = types.of(quotient)
+    if types.reads(b) or dtype not in (pl.Float64, pl.Float32) or not _known(b):
         return quotient
     one = {"lit": 1.0, "type": TYPE_NAMES[dtype]}
     return _op("mul", a, _op("div", one, b))
 
 
-def _sum(node: Node, schema: pl.LazyFrame) -> Node:
+def _sum(node: Node, types: Types) -> Node:
     a, b = node["args"]
-    if _zero(b):
-        return _float(a, schema)
-    if _zero(a):
-        return _float(b, schema) if node["op"] == "add" else _op("neg", _float(b, schema))
+    if _zero(b, types):
+        return _float(a, types)
+    if _zero(a, types):
+        return _float(b, types) if node["op"] == "add" else _op("neg", _float(b, types))
     return node
 
 
-def _float(node: Node, schema: pl.LazyFrame) -> Node:
-    if _type(node, schema).is_float():
+def _float(node: Node, types: Types) -> Node:
+    if types.of(node).is_float():
         return node
     return {"op": "cast", "args": [node], "options": {"to": "float64", "strict": True}}
 
@@ -103,13 +107,5 @@ def _cast(node: Node, dtype: pl.DataType) -> Node:
     return {"op": "cast", "args": [node], "options": {"to": TYPE_NAMES[dtype], "strict": True}}
 
 
-def _type(node: Node, schema: pl.LazyFrame) -> pl.DataType:
-    return schema.select(build(node).alias("#")).collect_schema()["#"]
-
-
-def _reads(node: Node) -> bool:
-    return "col" in node or any(map(_reads, children(node)))
-
-
-def _zero(node: Node) -> bool:
-    return not _reads(node) and pl.select(build(node).cast(pl.Float64)).item() == 0.0
+def _zero(node: Node, types: Types) -> bool:
+    return not types.reads(node) and pl.select(build(node).cast(pl.Float64)).item() == 0.0

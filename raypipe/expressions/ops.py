@@ -34,6 +34,9 @@ TYPES: dict[str, pl.DataType] = {
 }
 TYPE_NAMES = {dtype: name for name, dtype in TYPES.items()}
 
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises at an expression; of a few it is taken by surprise, and panics."""
+
 Option = Callable[[Any], bool]
 
 

@@ -14,7 +14,9 @@ import polars as pl
 
 from raypipe.expressions import row_logic, row_math, row_text
 from raypipe.expressions.code import Writer
-from raypipe.expressions.decode import build, children, root_columns, root_node
+from raypipe.expressions.decode import build, root_columns, root_node
+from raypipe.expressions.node_types import Types
+from raypipe.expressions.ops import POLARS_ERRORS
 from raypipe.expressions.row_base import FLOAT, Value, constant, inline
 from raypipe.expressions.scalar import BITS
 from raypipe.expressions.values import Node, list_values
@@ -70,34 +72,32 @@ def write_row(data: Any, write: Writer, columns: Mapping[str, Value]) -> Value |
     Raises:
         RecipeError: the expression is not valid.
     """
-    schema = pl.LazyFrame(schema={name: value.dtype for name, value in columns.items()})
+    types = Types({name: value.dtype for name, value in columns.items()})
     mark = write.mark
     try:
-        return _written(root_node(data), schema, write, columns)
-    except (NotExactError, pl.exceptions.PolarsError):
+        return _written(root_node(data), types, write, columns)
+    except (NotExactError, *POLARS_ERRORS):
         write.cut(mark)
         return None
 
 
-def _written(
-    node: Node, schema: pl.LazyFrame, write: Writer, columns: Mapping[str, Value]
-) -> Value:
+def _written(node: Node, types: Types, write: Writer, columns: Mapping[str, Value]) -> Value:
     if "col" in node:
         found = columns[node["col"]]
         if found.dtype not in EXACT:
             raise NotExactError
         return found
-    if not _reads(node):
-        return _constant(node, write)
-    dtype = schema.select(build(node).alias("#")).collect_schema()["#"]
+    dtype = types.of(node)
     if dtype not in EXACT:
         raise NotExactError
+    if not types.reads(node):
+        return _constant(node, dtype, write)
     if node["op"] == "is_in":
-        args = [_written(node["args"][0], schema, write, columns)]
+        args = [_written(node["args"][0], types, write, columns)]
         options = {**node["options"], "values": list_values(node["args"][1])}
         options["kind"] = node["args"][1]["type"]
     else:
-        args = [_written(child, schema, write, columns) for child in node["args"]]
+        args = [_written(child, types, write, columns) for child in node["args"]]
         options = node["options"]
     make = _MAKERS.get(node["op"])
     value = None if make is None else make(write, args, dtype, options)
@@ -106,13 +106,9 @@ def _written(
     return value if value.dtype == dtype else replace(value, dtype=dtype)
 
 
-def _reads(node: Node) -> bool:
-    return "col" in node or any(_reads(child) for child in children(node))
-
-
-def _constant(node: Node, write: Writer) -> Value:
+def _constant(node: Node, dtype: pl.DataType, write: Writer) -> Value:
     series = pl.select(build(node).alias("#"))["#"]
-    if series.dtype not in EXACT:
+    if series.dtype != dtype:  # as of the root of a duration: polars takes it for a duration
         raise NotExactError
     loose = node.get("type") in ("int", "float", "null")
     return constant(write, series[0], series.dtype, loose=loose)

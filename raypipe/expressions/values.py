@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.expressions.ops import MAX_LIST, TYPE_NAMES, TYPES, is_text
+from raypipe.expressions.ops import MAX_LIST, POLARS_ERRORS, TYPE_NAMES, TYPES, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,10 @@ def literal(node: Node) -> pl.Expr:
     value = parse(node["lit"], kind)
     if kind in ("null", "int", "float", "string", "bool", "date"):
         return pl.lit(value)
-    return pl.lit(value, dtype=type_of(kind))
+    try:
+        return pl.lit(value, dtype=type_of(kind))
+    except POLARS_ERRORS:  # such as a zone that this machine has and polars has not
+        raise bad(f"polars has no value of type {kind!r}"[:100], node["lit"]) from None
 
 
 def list_values(node: Node) -> list[Any]:
@@ -212,4 +215,7 @@ def list_literal(node: Node) -> pl.Expr:
         RecipeError: as ``list_values``.
     """
     values = list_values(node)
-    return pl.lit(pl.Series(values, dtype=type_of(node["type"]) or pl.Null()).to_list())
+    try:
+        return pl.lit(pl.Series(values, dtype=type_of(node["type"]) or pl.Null()).to_list())
+    except POLARS_ERRORS:
+        raise bad(f"polars has no values of type {node['type']!r}"[:100]) from None

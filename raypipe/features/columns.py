@@ -6,7 +6,6 @@ with 64-bit integers and a JSON request mean the same.
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from raypipe.core.errors import RecipeError
+from raypipe.core.near import near
 
 RAW_TYPES: dict[str, pl.DataType] = {
     "int64": pl.Int64(),
@@ -97,8 +97,7 @@ def canonical(name: str, dtype: pl.DataType, want: str) -> pl.Expr:
 def unknown(name: str, known: Iterable[str], by: str) -> RecipeError:
     """The error for a column that is not there, with the nearest names that are."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, 3)
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {names[:20]}."
+    hint = near(name, names) or f"There are: {names[:20]}."
     return RecipeError(f"column {name!r} is not there, and {by} reads it", None, hint, name)
 
 

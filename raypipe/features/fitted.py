@@ -12,6 +12,7 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import content_hash
+from raypipe.expressions import POLARS_ERRORS
 from raypipe.features.columns import RAW_TYPES, InputSpec, raw_type, types_of, unknown
 from raypipe.features.cuts import each_part
 from raypipe.features.fit import (
@@ -26,7 +27,7 @@ from raypipe.features.fit import (
 )
 from raypipe.features.fitted_spec import fitted_data, fitted_text, not_kept, read_fitted
 from raypipe.features.history.fill import filled
-from raypipe.features.plan import Plan, Step, make_plan
+from raypipe.features.plan import Plan, Step, check_columns, make_plan
 from raypipe.features.replay import materialised, record, replay
 from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from raypipe.features.profile import Profile
     from raypipe.features.transforms import Fitted, Transform
     from raypipe.features.transforms.base import PlacedFitted
+
+_AT_ONCE = 100
 
 
 class FittedRecipe:
@@ -60,7 +63,7 @@ class FittedRecipe:
             if step.number in wanted
         }
         self._steps, self._places = _bound(plan, self._fitted)
-        self._calls = record(self._steps, self._fitted)
+        self._calls = record(self._steps, self._fitted, self._places.values())
         self._features_of = _features(self._steps, self._fitted, self._places)
         self._scorer: RowScorer | None = None
         self._training: dict[int, PlacedFitted] | None = None
@@ -137,13 +140,17 @@ class FittedRecipe:
         if self._calls is not None:
             # On a frame polars refuses a few expressions that it computes lazily, such as
             # 0 > x where x is null in every row; those are left to the way below.
-            with contextlib.suppress(pl.exceptions.PolarsError):
+            with contextlib.suppress(*POLARS_ERRORS):
                 return replay(frame, self._calls).select(self._features_of).head(rows)
         return self._lazily(frame, self._fitted).head(rows)
 
     def _lazily(self, frame: pl.DataFrame, fitted: dict[int, Fitted]) -> pl.DataFrame:
-        made = apply(frame.lazy(), self._steps, fitted)
-        return collected(made.select(self._features_of))
+        # Of a few steps at a time: polars walks a plan in a time that grows with its square.
+        for at in range(0, len(self._steps) - _AT_ONCE, _AT_ONCE):
+            some = apply(frame.lazy(), self._steps[at : at + _AT_ONCE], fitted)
+            frame = materialised(collected(some))
+        rest = self._steps[(len(self._steps) - 1) // _AT_ONCE * _AT_ONCE :]
+        return collected(apply(frame.lazy(), rest, fitted).select(self._features_of))
 
     def training_features(self, frame: pl.DataFrame, part: int, first_row: int = 0) -> pl.DataFrame:
         """The features of rows of the fit itself, as a model must see them in training.
@@ -391,6 +398,7 @@ def _bound(plan: Plan, fitted: dict[int, Fitted]) -> tuple[list[Step], dict[str,
             if name not in target:
                 target[name] = size
                 size += 1
+        check_columns(size)
         steps[step.number] = Step(step.number, step.transform, step.source, target, step.schema)
     places: dict[str, int] = {}
     for number, static in plan.features:

@@ -11,7 +11,7 @@ from raypipe.features.columns import RAW_TYPES
 from raypipe.features.fit import Learned
 from raypipe.features.plan import Plan, make_plan
 from raypipe.features.profile import Profile
-from raypipe.features.spec import check_version, read_recipe, recipe_data
+from raypipe.features.spec import check_version, loaded_recipe, recipe_data
 from raypipe.features.stored import MAX_BYTES, load
 from raypipe.features.transforms.base import check_keys, tampered
 
@@ -79,7 +79,7 @@ def read_fitted(
     kept = {"training"} if isinstance(found, Mapping) and "training" in found else set()
     check_keys(found, {*_KEYS, *kept}, "fitted recipe")
     check_version(found, _KIND, VERSION)
-    transforms = read_recipe(found["recipe"])
+    transforms = loaded_recipe(found["recipe"])
     label, types, states = found["label"], found["types"], found["states"]
     if label is not None and not isinstance(label, str):
         raise tampered("fitted recipe", "the label is not a name", "label")
@@ -96,14 +96,16 @@ def read_fitted(
     if any(one is not None for n, one in enumerate(states) if n not in needed):
         raise tampered("fitted recipe", "a transform that nothing needs has a state", "states")
     nullable, rows = found["nullable"], found["rows"]
-    if not isinstance(nullable, list) or not all(name in plan.inputs for name in nullable):
+    if not isinstance(nullable, list) or not all(
+        isinstance(name, str) and name in plan.inputs for name in nullable
+    ):
         raise tampered("fitted recipe", "nullable names what is no input", "nullable")
-    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
+    if type(rows) is not int or not 0 <= rows < 2**63:
         raise tampered("fitted recipe", "rows is not a whole number", "rows")
     training = found["training"] if kept else None
     if kept and (not isinstance(training, list) or len(training) != len(plan.steps)):
         raise tampered("fitted recipe", "training is not a list of the steps", "training")
-    profile = Profile.from_json(found["profile"])
+    profile = Profile.from_data(found["profile"])
     return transforms, plan, Learned(states, profile, nullable, rows, training)
 
 

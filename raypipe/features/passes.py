@@ -9,6 +9,7 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.engine.reduce import Tree
+from raypipe.expressions import POLARS_ERRORS
 from raypipe.features.columns import canonical
 from raypipe.features.profile_state import ProfileState
 from raypipe.features.transforms.base import Json, PlacedState, State, feed, slot
@@ -141,7 +142,7 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
         # Without rewriting: what the optimiser makes of an expression could depend on what stands
         # around it, and one row must be computed as a million are. It is also faster here.
         return frame.collect(optimizations=pl.QueryOptFlags.none())
-    except pl.exceptions.PolarsError as failure:
+    except POLARS_ERRORS as failure:
         raise RecipeError(
             "the recipe cannot be computed on these rows", str(failure)[:500], None, "data"
         ) from failure

@@ -17,7 +17,14 @@ from raypipe.features.columns import RAW_TYPES, unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from raypipe.expressions import Growth
     from raypipe.features.transforms import Transform
+
+MAX_TRANSFORMS = 10_000
+MAX_COLUMNS = 65_536
+"""Columns that a recipe reads and gives, features of a fit among them."""
+MAX_WEIGHT = 100_000
+"""Nodes of expressions in all; each takes some time to be compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,12 @@ class _Builder:
         self.env: dict[str, int] = {}
         self.dtypes: list[pl.DataType] = []
         self.maker: list[int | None] = []
+        self.texts: dict[int, Growth] = {}  # of slots that hold texts
         self.touched: set[str] = set()
         self.steps: list[Step] = []
 
     def new(self, dtype: pl.DataType, maker: int | None) -> int:
+        check_columns(len(self.dtypes) + 1)
         self.dtypes.append(dtype)
         self.maker.append(maker)
         return len(self.dtypes) - 1
@@ -93,7 +102,10 @@ class _Builder:
                     "Rename it.",
                     name,
                 )
-            self.raw[name] = self.env[name] = self.new(RAW_TYPES[self.known[name]], None)
+            place = self.new(RAW_TYPES[self.known[name]], None)
+            self.raw[name] = self.env[name] = place
+            if self.known[name] == "string":
+                self.texts[place] = {place: 1}
         return self.env[name]
 
     def add(self, transform: Transform) -> None:
@@ -113,6 +125,11 @@ class _Builder:
                     name,
                 )
         target = {name: self.new(dtype, number) for name, dtype in outputs.items()}
+        held = {name: self.texts[at] for name, at in source.items() if at in self.texts}
+        if held:
+            made = transform.texts(held)
+            texts = [target[name] for name, dtype in outputs.items() if dtype == pl.String]
+            self.texts.update(dict.fromkeys(texts, made))
         self.env.update(target)
         self.touched.update(source, target)
         self.steps.append(Step(number, transform, source, target, schema))
@@ -143,9 +160,11 @@ def make_plan(transforms: Sequence[Transform], label: str | None, types: Mapping
     Raises:
         RecipeError: a column is unknown, of a type that a transform cannot take, given twice, or
             named by a pattern;
-            the label is missing, needs a fit, or feeds a feature; a feature is not a number; or
-            there is no feature.
+            the label is missing, needs a fit, or feeds a feature; a feature is not a number;
+            there is no feature; or there are more than 10,000 transforms, 65,536 columns or
+            100,000 parts of expressions.
     """
+    _check_size(transforms)
     builder = _Builder(types)
     for transform in transforms:
         builder.add(transform)
@@ -195,6 +214,39 @@ def _features(builder: _Builder, label: int | None) -> tuple[tuple[int, str | No
             "the recipe gives no feature", None, "Add a transform such as select.", "recipe"
         )
     return tuple(found)
+
+
+def check_columns(count: int) -> None:
+    """Refuses more columns than can be computed in bearable time and memory.
+
+    Raises:
+        RecipeError: there are more than 65,536.
+    """
+    if count > MAX_COLUMNS:
+        raise RecipeError(
+            "the recipe has too many columns and features",
+            f"more than {MAX_COLUMNS}",
+            "Lower a width, max_categories or the number of columns that are multiplied.",
+            "recipe",
+        )
+
+
+def _check_size(transforms: Sequence[Transform]) -> None:
+    if len(transforms) > MAX_TRANSFORMS:
+        raise RecipeError(
+            "the recipe has too many transforms",
+            f"{len(transforms)}",
+            f"Give at most {MAX_TRANSFORMS}.",
+            "recipe",
+        )
+    weight = sum(one.weight for one in transforms)
+    if weight > MAX_WEIGHT:
+        raise RecipeError(
+            "the expressions of the recipe are too large",
+            f"{weight} parts",
+            f"Give at most {MAX_WEIGHT} columns, values and operations in all.",
+            "recipe",
+        )
 
 
 def _check_dropped(transform: Transform, raw: Sequence[str]) -> None:

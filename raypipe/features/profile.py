@@ -61,7 +61,7 @@ class TargetByCode:
             raise tampered("profile", "rows and means of the label are not lists", name)
         if not len(rows) == len(means) == codes + 1:
             raise tampered("profile", "the label does not fit the counts", name)
-        if not all(type(n) is int and n >= 0 for n in rows):
+        if not all(type(n) is int and 0 <= n < 2**63 for n in rows):
             raise tampered("profile", "rows of the label are not counts", name)
         for n, mean in zip(rows, means, strict=True):
             if (mean is None) != (n == 0) or not (
@@ -171,7 +171,7 @@ class ColumnProfile:
             raise tampered("profile", "the edges do not rise, or are too many", name)
         if not all(isinstance(c, str) for c in categories) or len(categories) > TOP:
             raise tampered("profile", "the categories are not texts, or are too many", name)
-        whole = all(isinstance(n, int) and n >= 0 for n in [*counts, data["nulls"]])
+        whole = all(type(n) is int and 0 <= n < 2**63 for n in [*counts, data["nulls"]])
         if not whole or len(counts) != 1 + len(edges if kind == "numeric" else categories):
             raise tampered("profile", "the counts do not fit", name)
         error, target = data.get("error", 0.0), data.get("target")
@@ -220,7 +220,15 @@ class Profile:
         Raises:
             RecipeError: it is not a profile that this library wrote.
         """
-        found = load(data, "profile")
+        return cls.from_data(load(data, "profile"))
+
+    @classmethod
+    def from_data(cls, found: Any) -> Self:
+        """The other way of ``to_data``.
+
+        Raises:
+            RecipeError: it is not a profile that this library wrote.
+        """
         check_keys(found, {"version", "columns"}, "profile")
         version = found["version"]
         if type(version) is not int or not 1 <= version <= VERSION:

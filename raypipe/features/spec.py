@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raypipe.features.plan import MAX_TRANSFORMS
 from raypipe.features.stored import load
 from raypipe.features.transforms import KINDS, Transform
 from raypipe.features.transforms.base import check_keys, tampered
 
 VERSION = 1
-MAX_TRANSFORMS = 10_000
 
 
 def recipe_data(transforms: Sequence[Transform]) -> dict[str, Any]:
@@ -25,7 +25,15 @@ def read_recipe(data: str | bytes | Mapping[str, Any]) -> tuple[Transform, ...]:
     Raises:
         RecipeError: the version is unknown or anything is not as this library writes it.
     """
-    found = load(data, "recipe")
+    return loaded_recipe(load(data, "recipe"))
+
+
+def loaded_recipe(found: Any) -> tuple[Transform, ...]:
+    """The transforms in values that ``load`` gave.
+
+    Raises:
+        RecipeError: as ``read_recipe``.
+    """
     check_keys(found, {"kind", "version", "transforms"}, "recipe")
     check_version(found, "raypipe.recipe", VERSION)
     steps = found["transforms"]
@@ -42,7 +50,7 @@ def check_version(data: Mapping[str, Any], kind: str, version: int) -> None:
     """
     if data["kind"] != kind:
         raise tampered("recipe", f"its kind is not {kind}", "kind")
-    if data["version"] != version or isinstance(data["version"], bool):
+    if type(data["version"]) is not int or data["version"] != version:
         raise tampered("recipe", f"its version is not {version}", "version")
 
 

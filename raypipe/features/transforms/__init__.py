@@ -1,5 +1,8 @@
 """The transforms of a recipe: one file each, and the table by which stored ones are found again."""
 
+from typing import NoReturn
+
+from raypipe.core.near import no_attribute
 from raypipe.features.transforms.base import Fitted, Transform
 from raypipe.features.transforms.bins import Bins, bins
 from raypipe.features.transforms.cast import Cast, cast
@@ -26,6 +29,11 @@ from raypipe.features.transforms.select import Select, select
 from raypipe.features.transforms.target_encode import TargetEncode, target_encode
 from raypipe.features.transforms.text_parts import TextParts, text_parts
 from raypipe.features.transforms.time_between import TimeBetween, time_between
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise no_attribute(__name__, name, __all__)
+
 
 _KINDS: tuple[type[Transform], ...] = (
     Derive,

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkab
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.expressions import greatest
 from raypipe.expressions.code import Code, Writer
 from raypipe.expressions.row_base import FLOAT, Value, inline, settled
 
 if TYPE_CHECKING:
+    from raypipe.expressions import Growth
     from raypipe.features.transforms.shared import RowsView
 
 Json = Any
@@ -187,6 +189,22 @@ class Transform(ABC):
     @abstractmethod
     def reads(self) -> tuple[str, ...]:
         """The columns that it reads."""
+
+    @property
+    def weight(self) -> int:
+        """How many parts its expression has."""
+        return 0
+
+    def texts(self, known: Mapping[str, Growth]) -> Growth:
+        """How long the texts that it gives can be, by those that it reads.
+
+        Args:
+            known: of the columns in ``reads`` that are texts.
+
+        Raises:
+            RecipeError: they would grow out of bounds.
+        """
+        return greatest(known.values())
 
     @abstractmethod
     def outputs(self, schema: Schema) -> dict[str, pl.DataType]:

@@ -11,7 +11,17 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import canonical_json
-from raypipe.expressions import compile_row, decode, encode, lower, root_columns, write_row
+from raypipe.expressions import (
+    POLARS_ERRORS,
+    compile_row,
+    decode,
+    encode,
+    growth,
+    lower,
+    node_count,
+    root_columns,
+    write_row,
+)
 from raypipe.expressions.row_base import settled
 from raypipe.features.transforms.base import (
     Fitted,
@@ -29,6 +39,8 @@ from raypipe.features.transforms.base import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from raypipe.expressions import Growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +68,41 @@ class Derive(Transform):
         """The columns that the expression reads."""
         return root_columns(self.expression)
 
+    @property
+    def weight(self) -> int:
+        """The nodes of the expression."""
+        return node_count(self.expression)
+
+    def texts(self, known: Mapping[str, Growth]) -> Growth:
+        """Those that the expression joins."""
+        try:
+            return growth(self.expression, known)
+        except RecipeError as failure:
+            what = f"derive of {self.name!r}: {failure.what}"
+            raise RecipeError(what, failure.got, failure.act, self.name) from failure
+
     def outputs(self, schema: Schema) -> dict[str, pl.DataType]:
         """The column, of the type that polars gives it."""
         frame = pl.LazyFrame(schema={name: schema[name] for name in self.reads})
         try:
             found = frame.select(decode(self.expression).alias(self.name)).collect_schema()
-        except pl.exceptions.PolarsError as failure:
-            raise RecipeError(
-                f"derive cannot compute {self.name!r}", str(failure), "Fix its types.", self.name
-            ) from failure
+        except POLARS_ERRORS as failure:
+            raise self._refused(failure) from failure
         return dict(found)
 
     def fitted(self, state: Json, schema: Schema) -> Fitted:
         """The expression itself; there is no state."""
         if state is not None:
             raise tampered(self.kind, "it has a state", self.name)
-        return _Derived((self.name,), lower(self.expression, schema), dict(schema))
+        try:
+            lowered = lower(self.expression, schema)
+        except POLARS_ERRORS as failure:
+            raise self._refused(failure) from failure
+        return _Derived((self.name,), lowered, dict(schema))
+
+    def _refused(self, failure: BaseException) -> RecipeError:
+        what = f"derive cannot compute {self.name!r}"
+        return RecipeError(what, str(failure)[:500], "Fix its types.", self.name)
 
     def to_json(self) -> dict[str, Json]:
         """The name and the expression."""
@@ -129,11 +160,11 @@ def _through_polars(
         frame = pl.DataFrame(
             {name: [slots[place]] * 2 for name, place in reads.items()}, schema=types
         )
-        with contextlib.suppress(pl.exceptions.PolarsError):
+        with contextlib.suppress(*POLARS_ERRORS):
             return frame.select(expr)["#"][0]
         try:  # lazily it takes a few expressions more
             return frame.lazy().select(expr).collect(optimizations=pl.QueryOptFlags.none())["#"][0]
-        except pl.exceptions.PolarsError as failure:
+        except POLARS_ERRORS as failure:
             raise RecipeError(
                 f"derive cannot compute {name!r}", str(failure)[:500], None, name
             ) from failure
