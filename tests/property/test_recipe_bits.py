@@ -16,7 +16,8 @@ from raypipe.features import FittedRecipe, Recipe
 from raypipe.features import rows as rows_module
 from raypipe.features.columns import RAW_TYPES
 from raypipe.features.transforms import KINDS
-from tests.property.recipe_draws import GENERATORS, recipes, rows_of, schemas
+from tests.property.recipe_draws import GENERATORS, recipes
+from tests.property.value_draws import rows_of, schemas
 
 # Of drawn transforms two may give one name, one may impute what another takes as a category, and a
 # fit may find nothing to learn from.

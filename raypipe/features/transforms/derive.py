@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 class Derive(Transform):
     """A column that an expression gives, row by row.
 
-    Nulls, NaN and overflow mean what polars makes of them; ``//`` and ``%`` of floats are computed
-    as ``floor(a / b)`` and ``a - b * floor(a / b)``. The column is a feature unless a later
-    transform reads it or it is the label.
+    Nulls, NaN, infinities and overflow mean what polars makes of them; ``//`` and ``%`` of floats
+    are computed as ``floor(a / b)`` and ``a - b * floor(a / b)``. The column is a feature unless a
+    later transform reads it or it is the label.
     """
 
     name: str

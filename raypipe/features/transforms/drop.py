@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Drop(Transform):
     """A column that an earlier transform gave is no feature; later transforms may still read it.
 
-    Values, whatever they are, play no part. What only this column needed is neither read nor
-    fitted.
+    Values play no part, null, NaN and infinities among them. What only this column needed is
+    neither read nor fitted.
     """
 
     column: str

@@ -105,7 +105,10 @@ class Earlier(Transform):
 
 @dataclass(frozen=True, slots=True)
 class Lag(Earlier):
-    """The value of the n-th event before a row; null without one."""
+    """The value of the n-th event before a row; null without one, and for a null or a NaN.
+
+    An infinity is a value like others.
+    """
 
     place: int
     kind: ClassVar[str] = "lag"

@@ -42,8 +42,9 @@ class GroupRare(Transform):
 
     Kept is a category of at least ``min_count`` rows of the fit, and of these the
     ``max_categories`` most frequent, ties in sorted order. Null stays null. An empty string is a
-    category. A category that is itself named as ``other`` joins the rare ones. It is no feature:
-    later transforms read it under the column's own name.
+    category; a column of floats, which could hold NaN, is refused. A category that is itself named
+    as ``other`` joins the rare ones. It is no feature: later transforms read it under the column's
+    own name.
     """
 
     column: str

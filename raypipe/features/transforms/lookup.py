@@ -41,7 +41,8 @@ class Lookup(Transform):
     """Columns of a small table, joined by a unique key and kept inside the recipe.
 
     They are no features by themselves: later transforms read them as they read raw columns. A null
-    key and a key that the table does not hold give null. NaN in the table counts as null.
+    key and a key that the table does not hold give null; an empty string is a key like others. NaN
+    in the table counts as null, an infinity is refused.
     """
 
     on: str

@@ -44,7 +44,8 @@ class OneHot(Transform):
 
     Categories stand in sorted order. A null, a category that the fit did not see and one that it
     saw fewer than ``min_count`` times give 0 in all of them, and so do all but the
-    ``max_categories`` most frequent (ties in sorted order). An empty string is a category.
+    ``max_categories`` most frequent (ties in sorted order). An empty string is a category. A column
+    of floats, which could hold NaN, is refused.
     """
 
     column: str

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Select(Transform):
-    """A numeric or boolean column as a feature: false 0, true 1, null and NaN both NaN."""
+    """A numeric or boolean column as a feature: false 0, true 1, null and NaN both NaN.
+
+    Infinities stay as they are.
+    """
 
     column: str
     kind: ClassVar[str] = "select"

@@ -121,7 +121,7 @@ def test_texts_do_not_grow_out_of_bounds() -> None:
         recipe.fit(frame)
     assert refused.value.field == "t1"
     # Through what other transforms give anew, too.
-    more = (*T.impute("t0", strategy="constant", value=""), T.derive(u=pl.concat_str(["t0"] * 10)))
+    more = (*T.impute("t0", strategy="constant", value=""), *T.derive(u=pl.concat_str(["t0"] * 10)))
     with pytest.raises(RecipeError, match="grow out of bounds"):
         Recipe(steps[0], more, T.hash_encode("u", width=9)).fit(frame)
     cased = pl.col("s").str.to_uppercase()
