@@ -86,8 +86,9 @@ class FoldSums:
             cell, values = cell[known], values[known]
         there, code = _dense(cell, (size + 1) * folds)
         counts = np.bincount(code, minlength=len(there))
-        sums = {0: np.bincount(code, values, minlength=len(there)).astype(np.int64)}
-        if not labels.whole:
+        if labels.whole:
+            sums = {0: np.bincount(code, values, minlength=len(there)).astype(np.int64)}
+        else:  # of which some may be too large for a whole number
             sums = digits_by(values, code, len(there))
         columns = {_COUNT: counts, **{_digit(j): column for j, column in sums.items()}}
         table = pl.DataFrame({_FOLD: there % folds, **columns}, schema_overrides=_INTS)
