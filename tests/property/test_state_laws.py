@@ -36,7 +36,7 @@ FIELDS = {
     "s": st.none() | st.sampled_from(["a", "b", "", "é"]) | TEXTS,
     "b": st.none() | st.booleans(),
 }
-LABELS = st.none() | st.integers(0, 1).map(float) | st.floats(-1e300, 1e300) | st.just(0.1)
+LABELS = st.none() | st.sampled_from([0.0, 1.0, 0.1, -2.5, 2.0**70])
 ROWS = st.lists(st.tuples(st.fixed_dictionaries(FIELDS), LABELS), min_size=1, max_size=24)
 
 
