@@ -55,7 +55,7 @@ def parts(draw: Callable[..., Any]) -> list[tuple[pl.DataFrame, pl.Series, int]]
 def _end(state: State) -> Any:
     try:
         made = state.finish()
-    except (RecipeError, ZeroDivisionError) as refused:  # nothing to learn from
+    except (RecipeError, ZeroDivisionError, RuntimeWarning) as refused:  # nothing to learn from
         return type(refused)
     return made, state.training() if isinstance(state, PlacedState) else None
 
