@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import raypipe as rp
+from raypipe.core.errors import TrainingError
 from raypipe.training.tuning import engine
 from raypipe.training.tuning import tuner as tuner_file
 from raypipe.training.tuning.trials import TABLE
@@ -30,17 +31,21 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return told(tuned(fill(str(tmp_path_factory.mktemp("whole") / "lake")), run_on="local"))
 
 
-def driver(root: str, run_on: str = "local", fault: str | None = None) -> Any:
+def driver(
+    root: str, run_on: str = "local", fault: str | None = None, **settings: Any
+) -> subprocess.Popen[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RAYPIPE_FAULT", "RAY_"))}
     if fault:
         env["RAYPIPE_FAULT"] = fault
+    told_to_it = {"run_on": run_on, **settings}
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.tuning_run", root, run_on],
+        [sys.executable, "-m", "tests.faults.tuning_run", root, json.dumps(told_to_it)],
         cwd=ROOT,
         env={**env, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,  # so that Ctrl-C can be sent as a terminal does, to all of it
     )
 
 
@@ -65,19 +70,96 @@ def test_a_killed_driver(whole: list[Any], tmp_path: Path, fault: str, kept: int
     )
 
 
-def test_ctrl_c(whole: list[Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("run_on", ["local", "ray"])
+def test_ctrl_c(whole: list[Any], tmp_path: Path, run_on: str) -> None:
+    """It is sent to the whole group of processes, as a terminal does; none is left over."""
     lake = fill(str(tmp_path / "lake"))
-    process = driver(lake.root)
-    deadline = time.monotonic() + 60
+    process = driver(lake.root, run_on, num_samples=500)
+    deadline = time.monotonic() + 120
     while not lake.table(TABLE).exists and time.monotonic() < deadline:
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    if process.returncode == 0:  # it was quicker
-        assert json.loads(out) == whole
-    else:
-        assert lake.table(TABLE).at().count() < 10
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT  # KeyboardInterrupt, which nothing caught
+    before = lake.table(TABLE).at().frame()
+    assert 1 <= before.height < 500
     assert told(tuned(lake)) == whole
+    after = lake.table(TABLE).at().frame()
+    assert after.height == max(10, before.height)
+    assert (
+        before.select("number", "at")
+        .sort("number")
+        .equals(after.sort("number").head(before.height).select("number", "at"))
+    )
+
+
+RANDOM = {"search": "random", "scheduler": "none"}  # trials depend on their number alone
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    lake = fill(str(tmp_path_factory.mktemp("drawn") / "lake"))
+    return told(tuned(lake, run_on="local", **RANDOM))
+
+
+def test_a_killed_driver_of_two_trials_at_once(drawn: list[Any], tmp_path: Path) -> None:
+    root = str(tmp_path / "lake")
+    process = driver(root, fault="tuning:before-trial:5", workers=2, **RANDOM)
+    assert process.wait(timeout=120) == -signal.SIGKILL
+    lake = rp.Lake(root)
+    before = lake.table(TABLE).at().frame()
+    assert before.height == 4
+    assert told(tuned(lake, workers=2, **RANDOM)) == drawn
+    after = lake.table(TABLE).at().frame()
+    assert after.height == 10
+    assert set(before.select("number", "at").rows()) <= set(after.select("number", "at").rows())
+
+
+def test_one_of_two_trials_at_once_is_killed_on_ray_tune(
+    ray_session: None, drawn: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "killed"
+    monkeypatch.setenv("RAYPIPE_FAULT", "tuning:round:23")
+    monkeypatch.setenv("RAYPIPE_FAULT_ONCE", str(marker))
+    lake = fill(str(tmp_path / "lake"))
+    found = tuned(lake, run_on="ray", num_samples=5, workers=2, **RANDOM)
+    assert marker.exists()
+    assert told(found) == drawn[:5]
+    assert sorted(t.attempts for t in found.trials) == [1, 1, 1, 1, 2]
+    assert lake.table(TABLE).at().count() == 5
+
+
+def test_a_trial_whose_process_always_dies_is_a_row(
+    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process dies in its round 25: the second trial of each, and then the same again."""
+    monkeypatch.setenv("RAYPIPE_FAULT", "tuning:round:7")
+    lake = fill(str(tmp_path / "lake"))
+    with pytest.raises(TrainingError, match=r"all 1 trials failed: got its process failed 2 times"):
+        tuned(lake, run_on="ray", num_samples=1)
+    row = lake.table(TABLE).at().frame().row(0, named=True)
+    assert (row["status"], row["attempts"]) == ("failed", 2)
+    assert [rounds for rounds, _ in json.loads(row["history"])] == [2, 4, 6]
+
+
+@pytest.mark.parametrize("run_on", ["local", pytest.param("ray", marks=pytest.mark.long)])
+def test_trials_of_two_workers_go_on_from_their_checkpoints(tmp_path: Path, run_on: str) -> None:
+    """The driver dies in the second training: the first is not repeated."""
+    settings = {"num_samples": 2, **RANDOM}
+    workers = {"num_workers": 2, "checkpoint_every": 4}
+    plain = tuned(fill(str(tmp_path / "plain")), trainer(**workers), run_on="local", **settings)
+    root = str(tmp_path / "lake")
+    fault = "training:after-checkpoint:9"  # each of 20 rounds keeps 5, and one at its end
+    process = driver(root, run_on, fault, trainer=workers, **settings)
+    assert process.wait(timeout=300) == -signal.SIGKILL
+    lake = rp.Lake(root)
+    before = lake.table(TABLE).at().frame()
+    assert before["number"].to_list() == [0]
+    found = tuned(lake, trainer(**workers), run_on=run_on, **settings)
+    assert told(found) == told(plain)
+    assert lake.table(TABLE).at().count() == 2
+    facts = rp.Runs(lake).list().frame
+    assert facts.height == 2
 
 
 def test_ray_tune_has_the_same_trials_when_a_trial_is_killed(

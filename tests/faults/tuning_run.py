@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import Any
 
@@ -48,5 +49,8 @@ def told(result: rp.TuneResult) -> list[Any]:
 
 
 if __name__ == "__main__":
-    root, run_on = sys.argv[1:3]
-    print(json.dumps(told(tuned(fill(root), run_on=run_on))))
+    # A process that a shell began in its background ignores SIGINT, and so do its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    root, settings = sys.argv[1], json.loads(sys.argv[2])
+    made = trainer(**settings.pop("trainer", {}))
+    print(json.dumps(told(tuned(fill(root), made, **settings))))

@@ -13,9 +13,10 @@ from ray.tune import Trainable
 from raypipe.engine.folders import OwnedFolder
 from raypipe.training.learner import Shared
 from raypipe.training.stopping import Best
+from raypipe.training.tuning.attempts import Attempts
 from raypipe.training.tuning.prepared import NodeFolder
-from raypipe.training.tuning.schedulers import FIGURE, ROUNDS
-from raypipe.training.tuning.trial import Standing, Task, Trial, failed
+from raypipe.training.tuning.report import FIGURE, ROUNDS
+from raypipe.training.tuning.trial import Standing, Task, Trial, told_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,37 +74,36 @@ class TrialActor(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._params = {name: value for name, value in config.items() if name != NUMBER}
-        self._trial: Trial | None = None
+        self._trial = Attempts(self._new, self._task.max_failures)
 
-    def _made(self) -> Trial:
-        if self._trial is None:
-            self._trial = Trial(self._task, self._sets, self._build, self._params)
-        return self._trial
+    def _new(self) -> Trial:
+        return Trial(self._task, self._sets, self._build, self._params)
 
     def step(self) -> dict[str, Any]:
         """Grows to the next report; an error ends the trial and not the actor."""
         try:
-            now = self._made().advance()
+            now = self._trial.advance()
         except Exception as error:  # noqa: BLE001 - a trial that fails is a row
-            told = failed(0, self._params, error).error
-            return {ROUNDS: 0, ERROR: told, "done": True}
+            last = Standing(history=self._trial.history, failures=self._trial.failures)
+            told = {ERROR: told_error(error), "standing": json.dumps(_plain(last))}
+            return {ROUNDS: 0, **told, "done": True}
         report = {ROUNDS: now.rounds, "done": now.whole, "standing": json.dumps(_plain(now))}
         return report if math.isnan(now.best) else {**report, FIGURE: now.best}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Keeps the model and where it stands, for a trial that pauses or is copied."""
-        made = self._made()
+        made = self._trial.trial
         Path(checkpoint_dir, _MODEL).write_bytes(made.save() if made.standing.rounds else b"")
         Path(checkpoint_dir, _STANDING).write_text(json.dumps(_plain(made.standing)))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Goes on from there."""
         standing = standing_of(Path(checkpoint, _STANDING).read_text())
-        self._made().load(Path(checkpoint, _MODEL).read_bytes(), standing)
+        self._trial.load(Path(checkpoint, _MODEL).read_bytes(), standing)
 
     def cleanup(self) -> None:
         """Gives rows and folder up."""
-        self._trial = None
+        self._begin({})
         if self._node is not None:
             self._node.close()
         self._folder.remove()

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.faults import fault_point
@@ -27,6 +28,7 @@ class Book:
     Args:
         trials: where a trial is written down when it ends.
         known: those that were there before.
+        again: those that failed before and are tried again, with the same settings.
         proposals: what the next trial gets.
         count: how many trials there are to be.
         metric: the figure's name, for the line.
@@ -44,11 +46,13 @@ class Book:
         metric: str,
         mode: Mode,
         say: Callable[[str], None],
+        again: Sequence[Ended] = (),
     ) -> None:
         self._trials, self._proposals = trials, proposals
         self._decider: Decider | None = None
         self._count, self._metric, self._mode, self._say = count, metric, mode, say
         self._ended = {one.number: one for one in known}
+        self._again = {one.number: one for one in again}
         self.open = [number for number in range(count) if number not in self._ended]
         self._coming = iter(self.open)
         self._lock, self._writing = threading.Lock(), threading.Lock()
@@ -59,7 +63,8 @@ class Book:
 
     def decide_by(self, decider: Decider) -> None:
         """Asks this one which trials stop; without it something else decides."""
-        decider.replay(self.ended)
+        before = {**self._ended, **self._again}
+        decider.replay([before[number] for number in sorted(before)])
         self._decider = decider
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -89,6 +94,8 @@ class Book:
                 return None
             if self._decider is not None:
                 self._decider.begin(number)
+            if number in self._again:
+                return number, dict(self._again[number].params)
             return number, self._proposals.propose(number)
 
     def stops(self, number: int, rounds: int, figure: float) -> bool:
@@ -102,13 +109,16 @@ class Book:
         Raises:
             LakeAccessError: the lake's storage failed.
         """
+        before = self._again.get(one.number)
+        if before is not None:
+            one = _joined(before, one)
         fault_point("tuning:before-trial")
         with self._writing:
-            self._trials.tell(one)
+            self._trials.tell(one, 0 if before is None else before.attempts)
         fault_point("tuning:after-trial")
         with self._lock:
             self._proposals.tell(one)
-            if self._decider is not None and one.history:
+            if self._decider is not None and one.history and not one.failed:
                 self._decider.end(one.number, *one.history[-1])
             self._ended[one.number] = one
             self._tell()
@@ -125,6 +135,12 @@ class Book:
         now = done - self._before
         parts.append(time_left(now, self._count - self._before, time.monotonic() - self._began))
         self._say(" · ".join(part for part in parts if part))
+
+
+def _joined(before: Ended, one: Ended) -> Ended:
+    """A trial that was tried again, with its attempts of before."""
+    history = max(before.history, one.history, key=len) if one.failed else one.history
+    return replace(one, attempts=before.attempts + one.attempts, history=history)
 
 
 def _nothing() -> None:

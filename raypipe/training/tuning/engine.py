@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from raypipe.training.tuning.trial import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import FrameType
 
     from raypipe.training.tuning.book import Book
     from raypipe.training.tuning.trial import Task
@@ -28,6 +31,7 @@ _SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial may end without a figure
     "RAY_AIR_NEW_OUTPUT": "0",  # which prints whatever it is told
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # which would stay in place after the search
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a lake may be named by a relative path
 }
 
@@ -68,6 +72,7 @@ def run_ray(
     Raises:
         LakeAccessError: a trial could not be written down; the same search goes on.
         TrainingError: the search was stopped; the same search goes on.
+        KeyboardInterrupt: Ctrl-C; trials that ended are kept, and the same search goes on.
     """
     folder = OwnedFolder.create()
     teller = _Teller(book, list(domains), max_failures)
@@ -81,7 +86,7 @@ def run_ray(
         search = BasicVariantGenerator(points_to_evaluate=points)
         config = {NUMBER: tune.choice(list(book.open)), **domains}
     try:
-        with _settings():
+        with _settings(), _interruptible() as interrupted:
             results = tune.Tuner(
                 tune.with_resources(made, resources),
                 param_space=config,
@@ -99,6 +104,8 @@ def run_ray(
                     verbose=0,
                 ),
             ).fit()
+        if interrupted.is_set() and not book.whole:
+            raise KeyboardInterrupt
     except Exception:
         if teller.error is not None:  # Ray Tune wraps what the lake raised
             raise teller.error from None
@@ -131,6 +138,34 @@ def _settings() -> Iterator[None]:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Lets Ctrl-C end Ray Tune in order, which it does on SIGUSR1; a second one ends it at once.
+
+    Ray Tune leaves its handlers in place when it is done. They are taken back here.
+    """
+    noted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(before):  # ignored, as in a shell's background: it stays so
+        yield noted
+        return
+    user = signal.getsignal(signal.SIGUSR1)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted.is_set() or signal.getsignal(signal.SIGUSR1) in (user, signal.SIG_DFL):
+            raise KeyboardInterrupt
+        noted.set()
+        signal.raise_signal(signal.SIGUSR1)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGUSR1, user if user is not None else signal.SIG_DFL)
 
 
 class _Searching(Searcher):  # type: ignore[misc]
@@ -179,15 +214,21 @@ class _Teller(tune.Callback):  # type: ignore[misc]
         """It ended, whole or stopped, or failed in its own code."""
         number, params, last = self._number(trial), self._params(trial), trial.last_result
         if ERROR in last:
-            self._end(failed(number, params, last[ERROR]))
+            before = standing_of(last["standing"])
+            attempts = before.failures + _deaths(trial)
+            self._end(failed(number, params, last[ERROR], 0.0, before.history, attempts))
             return
         standing = standing_of(last["standing"])
+        standing.failures += _deaths(trial)
         self._end(standing.ended(number, params, stopped=not standing.whole))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         """Its process died once too often, or could not start."""
         reason = f"its process failed {self._max_failures + 1} times: {_reason(trial)}"
-        self._end(failed(self._number(trial), self._params(trial), reason))
+        told = (trial.last_result or {}).get("standing")
+        history = standing_of(told).history if told else ()
+        number, params = self._number(trial), self._params(trial)
+        self._end(failed(number, params, reason, 0.0, history, self._max_failures + 1))
 
     def _number(self, trial: Any) -> int:
         return self._numbers.get(trial.trial_id, int(trial.config[NUMBER]))
@@ -201,6 +242,11 @@ class _Teller(tune.Callback):  # type: ignore[misc]
         except BaseException as error:
             self.error = error  # Ray Tune would wrap it
             raise
+
+
+def _deaths(trial: Any) -> int:
+    """How often a trial's process died."""
+    return int(getattr(trial, "num_failures", 0))
 
 
 def _reason(trial: Any) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from raypipe.training.learner import Shared
-from raypipe.training.tuning.trial import Interrupted, Trial, failed
+from raypipe.training.tuning.attempts import Attempts
+from raypipe.training.tuning.trial import Interrupted, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,10 +74,9 @@ def _grown(
     params: Mapping[str, Any],
     stop: threading.Event,
 ) -> Ended:
-    """A trial from its first round to its end, its stop or its error."""
-    began = time.monotonic()
+    """A trial from its first round to its end, its stop or its last error."""
+    trial = Attempts(lambda: Trial(task, sets, build, params), task.max_failures)
     try:
-        trial = Trial(task, sets, build, params)
         while True:
             now = trial.advance(lambda: not stop.is_set())
             if now.whole:
@@ -87,4 +86,4 @@ def _grown(
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001 - a trial that fails is a row; the search goes on
-        return failed(number, params, error, time.monotonic() - began)
+        return trial.failed(number, params, error)

@@ -18,11 +18,13 @@ _WIDTH, _HEIGHT, _SIDE, _TOP, _FOOT = 640, 300, 70, 40, 30
 
 
 def progress(metric: str, mode: Mode, trials: Sequence[Ended]) -> str:
-    """Figures by the number of the trial, and the best so far."""
+    """Figures by the number of the trial, and the best so far of those that ran to their end."""
     pick = min if mode == "min" else max
-    known = [(t.number, t.value) for t in trials if not math.isnan(t.value)]
+    shown = [t for t in trials if not math.isnan(t.value)]
+    known = [(t.number, t.value) for t in shown]
+    whole = [(t.number, t.value) for t in shown if not t.stopped] or known
     best: list[tuple[float, float]] = []
-    for number, value in known:
+    for number, value in whole:
         best.append((number, pick(value, best[-1][1]) if best else value))
     lines: list[Line] = [("best so far", "best", False, best), ("trial", "trial", True, known)]
     return line_chart(metric, "trial", lines)

@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 _LEAST_FOR_IMPORTANCE = 8
 
 
+def check_any(trials: Sequence[Ended]) -> None:
+    """Refuses a search of which nothing came.
+
+    Raises:
+        TrainingError: every trial failed.
+    """
+    if trials and all(one.failed for one in trials):
+        raise TrainingError(
+            f"all {len(trials)} trials failed",
+            trials[0].error,
+            "The table tuning_trials has each one's error. Mend the cause and call "
+            "fit(…, retry_failed=True), or search another space.",
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneResult:
     """The trials of a search.
@@ -74,8 +89,8 @@ class TuneResult:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """A row for each trial: number, status, the figure, best_round, rounds, seconds, error,
-        and ``param.…``.
+        """A row for each trial: number, status, the figure, best_round, rounds, seconds,
+        attempts, error, and ``param.…``.
         """
         rows = [
             {
@@ -85,6 +100,7 @@ class TuneResult:
                 "best_round": one.best_round,
                 "rounds": one.rounds,
                 "seconds": one.seconds,
+                "attempts": one.attempts,
                 "error": one.error,
                 **{f"param.{name}": value for name, value in one.params.items()},
             }

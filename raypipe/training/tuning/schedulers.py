@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.training.tuning.report import FIGURE, ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from raypipe.training.tuning.trials import Ended
 
 SCHEDULERS = ("asha", "median", "pbt", "none")
-ROUNDS, FIGURE = "rounds", "figure"
 _ASHA_FACTOR = 3
 
 
@@ -53,7 +53,9 @@ def scheduler(
             stop_last_trials=False,
         )
     if name == "median":
-        return schedulers.MedianStoppingRule(
+        from raypipe.training.tuning.median import Median
+
+        return Median(
             time_attr=ROUNDS,
             metric=FIGURE,
             mode=mode,
@@ -139,15 +141,23 @@ class Decider:
 
     def __init__(self, made: Any) -> None:
         self._scheduler = made
+        self._told: dict[int, int] = {}
 
     def begin(self, number: int) -> None:
-        """A trial begins."""
+        """A trial begins, or begins again."""
+        if number in self._told:
+            return
+        self._told[number] = 0
         self._scheduler.on_trial_add(_NoController, _Shadow(str(number)))
 
     def stops(self, number: int, rounds: int, figure: float) -> bool:
-        """Whether the trial is to be stopped after a report that is not its last."""
-        if math.isnan(figure):
+        """Whether the trial is to be stopped after a report that is not its last.
+
+        An attempt after one that failed gives the same figures; they count once.
+        """
+        if math.isnan(figure) or rounds <= self._told.get(number, 0):
             return False
+        self._told[number] = rounds
         told = {ROUNDS: rounds, FIGURE: figure}
         said = self._scheduler.on_trial_result(_NoController, _Shadow(str(number)), told)
         return bool(said == "STOP")
@@ -162,7 +172,8 @@ class Decider:
         """Tells of trials that ended in a process before, so that it decides as that one would."""
         for one in ended:
             self.begin(one.number)
-            for rounds, figure in one.history if one.stopped else one.history[:-1]:
+            early = one.stopped or one.failed
+            for rounds, figure in one.history if early else one.history[:-1]:
                 self.stops(one.number, rounds, figure)
-            if one.history:
+            if one.history and not one.failed:
                 self.end(one.number, *one.history[-1])

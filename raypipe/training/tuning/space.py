@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raypipe.core.errors import ConfigError, MissingPartError
@@ -30,7 +30,8 @@ def check_space(space: Space, learner: Learner) -> tuple[dict[str, Any], dict[st
 
     Raises:
         ConfigError: the space is empty or has no domain, a grid search is in it, choices are not
-            plain values, or the learner refuses an end of a domain.
+            plain values, the ends of a domain are in the wrong order, the learner refuses one of
+            them, or what is evaluated would vary.
     """
     from ray.tune.search.sample import Domain
 
@@ -69,15 +70,17 @@ def check_space(space: Space, learner: Learner) -> tuple[dict[str, Any], dict[st
         )
     ends = {name: _ends(name, domain) for name, domain in domains.items()}
     middle = {name: values[0] for name, values in ends.items()}
+    metrics = with_settings(learner, constants).metrics
     for name, values in ends.items():
         for value in values:
-            _try(learner, {**constants, **middle, name: value}, name)
+            _try(learner, {**constants, **middle, name: value}, name, metrics)
     return domains, constants
 
 
-def _try(learner: Learner, settings: Mapping[str, Any], name: str) -> None:
+def _try(learner: Learner, settings: Mapping[str, Any], name: str, metrics: Sequence[str]) -> None:
     try:
-        with_settings(learner, settings).check()
+        made = with_settings(learner, settings)
+        made.check()
     except ConfigError as error:
         raise ConfigError(
             "the learner refuses a setting of this space",
@@ -85,12 +88,22 @@ def _try(learner: Learner, settings: Mapping[str, Any], name: str) -> None:
             error.act,
             "space",
         ) from error
+    if list(made.metrics) != list(metrics):
+        raise ConfigError(
+            "what is evaluated must be the same in all trials",
+            f"{name}={settings[name]!r} evaluates {', '.join(made.metrics)}, "
+            f"not {', '.join(metrics)}",
+            f"Leave {name!r} out of the space, or name the metrics in the learner.",
+            "space",
+        )
 
 
 def _ends(name: str, domain: Any) -> list[Any]:
     """Values at the ends of a domain, or all choices; first one in between."""
     choices = getattr(domain, "categories", None)
     if choices is not None:
+        if not choices:
+            raise ConfigError(f"{name!r} has no choices", choices, "Name some values.", "space")
         for value in choices:
             if not isinstance(value, _PLAIN):
                 raise ConfigError(
@@ -104,6 +117,13 @@ def _ends(name: str, domain: Any) -> list[Any]:
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         raise ConfigError(
             f"the domain of {name!r} has no ends", domain, "Use uniform, randint, …", "space"
+        )
+    if low >= high:
+        raise ConfigError(
+            f"the domain of {name!r} is empty",
+            f"{low} to {high}",
+            "Give the lower end first; the upper end of whole numbers is left out.",
+            "space",
         )
     if isinstance(low, int) and isinstance(high, int):
         return [(low + high - 1) // 2, low, max(low, high - 1)]
@@ -131,6 +151,18 @@ def distributions(domains: Mapping[str, Any]) -> dict[str, Any]:
             "space",
         ) from None
     return made
+
+
+def told_distribution(distribution: Any) -> str:
+    """A domain, as Optuna has it, in words."""
+    choices = getattr(distribution, "choices", None)
+    if choices is not None:
+        return f"one of {', '.join(map(str, choices))}"
+    step, whole = distribution.step, isinstance(distribution.low, int)
+    said = f"{distribution.low:.6g} to {distribution.high:.6g}"
+    if whole or step:
+        said += f", in steps of {step or 1:.6g}"
+    return said + (", by its logarithm" if distribution.log else "")
 
 
 def with_settings(learner: Learner, settings: Mapping[str, Any]) -> Learner:

@@ -45,6 +45,7 @@ class Task:
         categorical: those that are codes.
         labels: what is known of the labels.
         budget: bytes that a trial may take for its rows.
+        max_failures: how often a trial that failed begins again.
     """
 
     learner: Learner
@@ -58,6 +59,7 @@ class Task:
     categorical: Sequence[str]
     labels: Labels
     budget: int | None = None
+    max_failures: int = 0
 
     def build(self, shared: Shared, folder: str) -> Build:
         """What sessions of one process are built of."""
@@ -86,6 +88,7 @@ class Standing:
         early: what early stopping knows.
         seconds: of work.
         whole: whether there is no round to come.
+        failures: attempts that failed before.
     """
 
     rounds: int = 0
@@ -95,6 +98,7 @@ class Standing:
     early: Best = field(default_factory=Best)
     seconds: float = 0.0
     whole: bool = False
+    failures: int = 0
 
     def take(self, score: float, mode: Mode) -> None:
         """Counts a round and its figure."""
@@ -115,23 +119,38 @@ class Standing:
             best_round=self.best_round,
             seconds=round(self.seconds, 4),
             history=tuple(self.history),
+            attempts=self.failures + 1,
             error="the figure was NaN in every round" if math.isnan(self.best) else None,
         )
 
 
-def failed(number: int, params: Mapping[str, Any], error: object, seconds: float = 0.0) -> Ended:
-    """A trial that ended in an error."""
-    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+def failed(
+    number: int,
+    params: Mapping[str, Any],
+    error: object,
+    seconds: float = 0.0,
+    history: Sequence[tuple[int, float]] = (),
+    attempts: int = 1,
+) -> Ended:
+    """A trial that ended in an error. What it had reported stays, since schedulers saw it."""
     return Ended(
         number=number,
         params=dict(params),
         value=math.nan,
-        rounds=0,
+        rounds=history[-1][0] if history else 0,
         failed=True,
         best_round=0,
         seconds=round(seconds, 4),
-        error=told[:_SHOWN],
+        history=tuple(history),
+        error=told_error(error),
+        attempts=max(1, attempts),
     )
+
+
+def told_error(error: object) -> str:
+    """An error as it is written down."""
+    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+    return told[:_SHOWN]
 
 
 class Trial:

@@ -30,6 +30,7 @@ _SCHEMA: dict[str, Any] = {
     "seconds": pl.Float64,
     "history": pl.String,
     "error": pl.String,
+    "attempts": pl.Int64,
 }
 
 
@@ -41,13 +42,15 @@ class Ended(Told):
         best_round: how many rounds gave ``value``.
         seconds: how long it ran.
         history: its figure at each report: rounds done, and the figure.
-        error: how it failed.
+        error: how it failed the last time.
+        attempts: how often it was begun.
     """
 
     best_round: int
     seconds: float
     history: tuple[tuple[int, float], ...] = ()
     error: str | None = None
+    attempts: int = 1
     status: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,10 +68,11 @@ class Trials:
 
     def __init__(self, lake: Lake, tuning_id: str) -> None:
         self.tuning_id = tuning_id
-        self._table = lake.table(TABLE, properties={"delta.autoOptimize.autoCompact": True})
+        made = {"delta.autoOptimize.autoCompact": True}
+        self._table = lake.table(TABLE, properties=made, evolve="add")
 
-    def tell(self, one: Ended) -> None:
-        """Writes a trial down, once."""
+    def tell(self, one: Ended, before: int = 0) -> None:
+        """Writes a trial down, once; ``before`` are attempts that were written down already."""
         row = {
             "tuning_id": self.tuning_id,
             "number": one.number,
@@ -81,17 +85,24 @@ class Trials:
             "seconds": one.seconds,
             "history": json.dumps([[n, None if math.isnan(v) else v] for n, v in one.history]),
             "error": one.error,
+            "attempts": one.attempts,
         }
-        name = f"trial:{self.tuning_id}:{one.number}"
+        name = f"trial:{self.tuning_id}:{one.number}" + (f":after:{before}" if before else "")
         self._table.append(pl.DataFrame([row], schema=_SCHEMA), batch_id=name)
 
     def known(self) -> list[Ended]:
-        """The trials that ended, by their number."""
+        """The trials that ended, by their number; of one that failed and was tried again, the
+        last attempt.
+        """
         if not self._table.exists:
             return []
         rows = self._table.at().where(pl.col("tuning_id") == self.tuning_id).frame()
-        rows = rows.unique("number").sort("number")
-        return [_read(row) for row in rows.iter_rows(named=True)]
+        found: dict[int, Ended] = {}
+        for one in map(_read, rows.iter_rows(named=True)):
+            before = found.setdefault(one.number, one)
+            if before.failed and (not one.failed or one.attempts > before.attempts):
+                found[one.number] = one
+        return [found[number] for number in sorted(found)]
 
 
 def _read(row: Mapping[str, Any]) -> Ended:
@@ -107,4 +118,5 @@ def _read(row: Mapping[str, Any]) -> Ended:
         seconds=row["seconds"],
         history=tuple((n, math.nan if v is None else v) for n, v in history),
         error=row["error"],
+        attempts=row.get("attempts") or 1,  # earlier releases had no such column
     )

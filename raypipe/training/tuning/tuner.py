@@ -8,27 +8,36 @@ import logging
 import math
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
 from raypipe.core.identity import content_hash
+from raypipe.core.markup import html_facts
 from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
 from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.progress import Line
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
-from raypipe.training.objectives import LOWER, nearest, plain
 from raypipe.training.survey import check_roles
+from raypipe.training.trainer import Trainer
 from raypipe.training.tuning.book import Book
+from raypipe.training.tuning.checks import (
+    check_counts,
+    check_names,
+    check_stopping,
+    most_rounds,
+    objective,
+)
 from raypipe.training.tuning.place import choose
 from raypipe.training.tuning.prepared import NodeFolder, in_memory, nbytes
-from raypipe.training.tuning.result import TuneResult
-from raypipe.training.tuning.schedulers import SCHEDULERS, Decider, scheduler, told_scheduler
-from raypipe.training.tuning.search import SEARCHES, Mode, Proposals
+from raypipe.training.tuning.result import TuneResult, check_any
+from raypipe.training.tuning.schedulers import Decider, scheduler, told_scheduler
+from raypipe.training.tuning.search import Mode, Proposals
 from raypipe.training.tuning.space import (
     check_space,
     distributions,
     require_optuna,
+    told_distribution,
     with_settings,
 )
 from raypipe.training.tuning.trial import Task
@@ -41,7 +50,6 @@ if TYPE_CHECKING:
     from raypipe.features import FittedRecipe
     from raypipe.lake import Snapshot
     from raypipe.training.rounds import Job
-    from raypipe.training.trainer import Trainer
 
 _logger = logging.getLogger(__name__)
 _REPORTS = 10
@@ -76,6 +84,9 @@ class Tuner:
         grace: rounds that each trial may do before it can be stopped, and between changes of "pbt";
             by default ``report_every``.
         seed: of the search; by default the trainer's.
+        max_failures: how often a trial that failed, or whose process died, begins again before it
+            is written down as failed, with its error. The search goes on with the others. Settings
+            that are refused are not tried again.
         run_on: ``"local"`` in this process, ``"ray"`` with Ray Tune, ``"auto"`` by what is known of
             the rows, the cluster and the scheduler. Trials of several workers run there as
             ``Trainer`` would; with ``"auto"`` the trainer's own ``run_on`` says where.
@@ -100,37 +111,32 @@ class Tuner:
         report_every: int | None = None,
         grace: int | None = None,
         seed: int | None = None,
+        max_failures: int = 1,
         run_on: RunOn = "auto",
     ) -> None:
         require_optuna()
-        for name, value in (
-            ("num_samples", num_samples),
-            ("workers", workers),
-            ("report_every", report_every),
-            ("grace", grace),
-        ):
-            optional = value is None and name != "num_samples"
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not (optional or (whole and value >= 1)):  # type: ignore[operator]
-                raise ConfigError(f"{name} must be a whole number >= 1", value, field=name)
-        if search not in SEARCHES:
-            raise ConfigError("unknown search", search, nearest(search, SEARCHES), "search")
-        if isinstance(scheduler, str) and scheduler not in SCHEDULERS:
-            act = nearest(scheduler, SCHEDULERS)
-            raise ConfigError("unknown scheduler", scheduler, act, "scheduler")
+        if not isinstance(trainer, Trainer):
+            raise ConfigError(
+                "a search varies a trainer", trainer, "Pass rp.Trainer(…).", "trainer"
+            )
+        samples = -1 if num_samples is None else num_samples
+        check_counts({"num_samples": samples, "workers": workers, "grace": grace})
+        check_counts({"report_every": report_every})
+        check_counts({"seed": seed, "max_failures": max_failures}, least=0)
+        check_names(search, scheduler)
         self.domains, constants = check_space(space, trainer.learner)
         self._space = distributions(self.domains)
         learner = with_settings(trainer.learner, constants)
         self.trainer = trainer.with_learner(learner)
-        self.metric, self.mode = _objective(metric, mode, list(learner.metrics))
+        self.metric, self.mode = objective(metric, mode, list(learner.metrics))
         self.num_samples, self.search = num_samples, search
         self.scheduler, self.run_on = scheduler, run_on
         self._named = told_scheduler(scheduler)  # before it is used, which changes it
         self.seed = trainer.seed if seed is None else seed
-        self.rounds = max(learner.rounds, *_values_at_ends(self._space.get("rounds")))
+        self.rounds = most_rounds(self._space.get("rounds"), learner.rounds)
         self.every = report_every or max(1, math.ceil(self.rounds / _REPORTS))
         self.grace = min(grace or self.every, self.rounds)
-        self._workers = workers
+        self._workers, self.max_failures = workers, max_failures
         self._several = self.trainer.asked.most_workers > 1
         if self._several and scheduler != "none":
             raise ConfigError(
@@ -146,12 +152,14 @@ class Tuner:
         self._made_scheduler()  # refuses what is none
         self._choice(0, None)
 
-    def fit(self, train: Snapshot, valid: Snapshot) -> TuneResult:
+    def fit(self, train: Snapshot, valid: Snapshot, *, retry_failed: bool = False) -> TuneResult:
         """Searches, or goes on, or gives back what was found before.
 
         Args:
             train: the rows that trials learn from.
             valid: the rows that they are judged on.
+            retry_failed: whether trials that failed in a call before are tried again, with their
+                settings; for when what made them fail is mended.
 
         Raises:
             RecipeError: the recipe does not fit the rows, or the labels are not what the learner
@@ -159,23 +167,19 @@ class Tuner:
             ConfigError: there are no rows, or early stopping looks at what is not evaluated.
             SchemaError: a column is missing.
             LakeAccessError: the lake's storage failed; calling again goes on.
-            TrainingError: the search was stopped; calling again goes on.
+            TrainingError: every trial failed, and the first one's error; or the search was stopped,
+                and calling again goes on.
+            KeyboardInterrupt: Ctrl-C; trials that ended are kept, and calling again goes on.
         """
         if valid is None:
             raise ConfigError("a search needs validation rows", None, "Pass valid=.", "valid")
-        stopping = self.trainer.early_stopping
-        names = list(self.trainer.learner.metrics)
-        if stopping is not None and stopping.metric not in (None, *names):
-            raise ConfigError(
-                "early stopping looks at a metric that is not evaluated",
-                stopping.metric,
-                nearest(str(stopping.metric), names),
-                "metric",
-            )
+        check_stopping(self.trainer.early_stopping, list(self.trainer.learner.metrics))
         config = self.trainer.config(train, valid)
         tuning_id = self._id(config)
         trials = Trials(train.lake, tuning_id)
         known = [one for one in trials.known() if one.number < self.num_samples]
+        again = [one for one in known if one.failed and retry_failed]
+        known = [one for one in known if one not in again]
         result = None
         if len(known) < self.num_samples:
             for snapshot, name in ((train, "train"), (valid, "valid")):
@@ -189,9 +193,11 @@ class Tuner:
                     metric=self.metric,
                     mode=self.mode,
                     say=line.say,
+                    again=again,
                 )
                 result = self._run(train, valid, config, tuning_id, book)
                 known = book.ended
+        check_any(known)
         return TuneResult(
             id=tuning_id,
             metric=self.metric,
@@ -208,7 +214,8 @@ class Tuner:
         if self._several:
             from raypipe.training.tuning.whole import run_whole
 
-            names = {"tuning_id": tuning_id, "metric": self.metric, "mode": self.mode}
+            more = {"metric": self.metric, "mode": self.mode, "every": self.every}
+            names = {**more, "tuning_id": tuning_id, "max_failures": self.max_failures}
             trainer = self.trainer.with_learner(self.trainer.learner)
             if self.run_on != "auto":
                 trainer.asked = replace(trainer.asked, run_on=self.run_on)
@@ -288,7 +295,7 @@ class Tuner:
             workers=workers,
             cpus=max(1, info.cpus // workers) if info.local and population else task.threads,
             gpus=gpus,
-            max_failures=self.trainer.asked.max_failures,
+            max_failures=self.max_failures,
             storage=None if info.local or not population else shared,
         )
 
@@ -305,6 +312,7 @@ class Tuner:
             categorical=tuple(getattr(recipe, "categorical_features", ())),
             labels=job.train.labels,
             budget=job.budget,
+            max_failures=self.max_failures,
         )
 
     def _made_scheduler(self) -> Any:
@@ -355,30 +363,14 @@ class Tuner:
             f"num_samples={self.num_samples}, scheduler={self.scheduler!r}, search={self.search!r})"
         )
 
-
-def _objective(metric: str | None, mode: Mode | None, metrics: list[str]) -> tuple[str, Mode]:
-    chosen = metrics[0] if metric is None else metric
-    if chosen not in metrics:
-        raise ConfigError(
-            "the metric is not evaluated by the learner",
-            chosen,
-            f"{nearest(str(chosen), metrics)} A learner evaluates what its eval_metric names.",
-            "metric",
+    def _repr_html_(self) -> str:
+        asked = (
+            f"{self.mode} {self.metric}, {self.num_samples} trials of up to {self.rounds} rounds"
         )
-    if mode is not None and mode not in get_args(Mode):
-        raise ConfigError("unknown mode", mode, "Use 'min' or 'max'.", "mode")
-    lower = plain(chosen) in LOWER
-    if mode == "max" and lower:
-        raise ConfigError(f"less {chosen} is better", mode, "Use mode='min'.", "mode")
-    return chosen, mode or ("min" if lower else "max")
-
-
-def _values_at_ends(distribution: Any) -> list[int]:
-    """The most rounds that a space may ask for; two values, so that ``max`` can take them."""
-    if distribution is None:
-        return [1, 1]
-    choices = getattr(distribution, "choices", None)
-    return [1, max(choices)] if choices else [1, distribution.high]
+        how = f"{self.scheduler}, {self.search}, seed {self.seed}"
+        told = {name: told_distribution(one) for name, one in self._space.items()}
+        facts = {"trainer": repr(self.trainer), "search for": asked, "by": how, **told}
+        return html_facts(facts, "Tuner")
 
 
 def _store_bytes() -> float:

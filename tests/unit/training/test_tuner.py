@@ -46,6 +46,14 @@ def lake(lake_root: str) -> rp.Lake:
         ({"gamma": tune.choice([[1], [2]])}, {}, "must be numbers, text"),
         ({"gamma": tune.randn(0, 1)}, {}, "has no ends"),
         ({"gamma": tune.sample_from(lambda _: 1)}, {}, "has no ends"),
+        ({"max_depth": tune.randint(7, 2)}, {}, "'max_depth' is empty: got 7 to 2. Give the lower"),
+        ({"subsample": tune.uniform(0.9, 0.5)}, {}, "'subsample' is empty"),
+        ({"max_depth": tune.choice([])}, {}, "has no choices"),
+        ({"eval_metric": tune.choice(["auc", "logloss"])}, {}, "must be the same in all trials"),
+        (DEPTH, {"metric": "auc", "mode": "min"}, "more auc is better: got min. Use mode='max'"),
+        (DEPTH, {"seed": -1}, "seed must be a whole number >= 0"),
+        (DEPTH, {"num_samples": None}, "num_samples must be"),
+        (DEPTH, {"scheduler": 3}, "unknown scheduler: got 3"),
         (DEPTH, {"metric": "acu"}, "not evaluated by the learner: got acu. Did you mean 'auc'"),
         (DEPTH, {"metric": "rmse"}, "Use one of: auc, logloss"),
         (DEPTH, {"mode": "max"}, "less logloss is better"),
@@ -66,6 +74,26 @@ def test_what_cannot_be_searched_is_refused_at_once(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         rp.Tuner(trainer(), given, **settings)
+
+
+def test_other_learners_name_what_they_have() -> None:
+    for learner, wrong, right in (
+        (rp.LightGBM(), "num_leavs", "num_leaves"),
+        (rp.Sklearn(estimator="RandomForestClassifier"), "n_estimator", "n_estimators"),
+    ):
+        made = rp.Trainer(small.recipe(), label="late", learner=learner)
+        with pytest.raises(ConfigError, match=f"Did you mean '{right}'"):
+            rp.Tuner(made, {wrong: tune.randint(2, 9)})
+    with pytest.raises(ConfigError, match="a search varies a trainer"):
+        rp.Tuner(rp.XGBoost(), DEPTH)  # type: ignore[arg-type]
+
+
+def test_a_notebook_shows_what_is_searched() -> None:
+    shown = rp.Tuner(trainer(), space())._repr_html_()
+    for part in ("min logloss, 20 trials of up to 20 rounds", "asha, tpe, seed 5", "1 to 6"):
+        assert part in shown
+    assert "0.02 to 0.9, by its logarithm" in shown
+    assert "one of depthwise, lossguide" in shown
 
 
 def test_what_does_not_suit_the_trainer_or_the_rows(lake: rp.Lake) -> None:

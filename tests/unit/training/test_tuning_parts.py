@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 
 from raypipe.core.errors import ConfigError, TrainingError
@@ -17,7 +19,7 @@ from raypipe.training.tuning.result import TuneResult
 from raypipe.training.tuning.schedulers import scheduler
 from raypipe.training.tuning.search import Proposals, Told
 from raypipe.training.tuning.space import check_space, with_settings
-from raypipe.training.tuning.trials import Ended, Trials
+from raypipe.training.tuning.trials import TABLE, Ended, Trials
 
 pytest.importorskip("optuna")
 tune = pytest.importorskip("ray.tune")
@@ -110,6 +112,29 @@ class TestTrials:
         assert (known[0].error, known[0].status) == ("E", "failed")
         assert math.isnan(known[0].value)
 
+    def test_the_last_attempt_counts(self, tmp_path: Path) -> None:
+        trials = Trials(Lake(tmp_path), "t")
+        bad = ended(0, {"max_depth": 3}, value=math.nan, failed=True, error="E", attempts=2)
+        worse = replace(bad, error="F", attempts=4)
+        good = ended(0, {"max_depth": 3, "eta": 0.1}, attempts=5)
+        trials.tell(bad)
+        for told, before, left in ((worse, 2, worse), (good, 4, good)):
+            for _ in range(2):  # a process that was killed tells it again
+                trials.tell(told, before)
+            assert [(t.error, t.attempts) for t in trials.known()] == [(left.error, left.attempts)]
+
+    def test_a_table_of_before_attempts_were_counted(self, tmp_path: Path) -> None:
+        lake = Lake(tmp_path)
+        one, other = (ended(n, {"max_depth": 3, "eta": 0.1}) for n in (0, 1))
+        Trials(lake, "other").tell(one)
+        old = lake.table(TABLE).at().frame().drop("attempts").with_columns(tuning_id=pl.lit("t"))
+        before = Lake(tmp_path / "old")
+        before.table(TABLE).append(old)
+        trials = Trials(before, "t")
+        assert trials.known() == [one]
+        trials.tell(other)
+        assert trials.known() == [one, other]
+
 
 def result(trials: list[Ended], mode: Any = "min") -> TuneResult:
     return TuneResult(
@@ -179,3 +204,25 @@ def test_schedulers_by_name() -> None:
     assert scheduler(own, **settings) is own  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="unknown scheduler"):
         scheduler("hyperband", **settings)  # type: ignore[arg-type]
+
+
+def test_every_metric_of_a_learner_has_a_mode() -> None:
+    from raypipe.training.light_params import METRICS
+    from raypipe.training.objectives import LOWER, plain
+
+    more = {"auc", "aucpr", "ndcg", "map", "pre"}
+    assert {plain(name) for names in METRICS.values() for name in names} <= LOWER | more
+    assert not LOWER & more
+
+
+def test_the_best_so_far_is_of_trials_that_ran_to_their_end() -> None:
+    params = {"max_depth": 6, "eta": 0.1, "grow_policy": "depthwise"}
+    trials = [ended(0, params, value=0.5), ended(1, params, value=0.1, stopped=True)]
+    drawn = ElementTree.fromstring(progress("loss", "min", trials))
+    best, each = (
+        [one for one in group.iter() if one.tag.endswith(("circle", "polyline"))]
+        for group in drawn.iter()
+        if group.tag.endswith("}g")
+    )
+    assert [one.tag.rpartition("}")[2] for one in best] == ["circle"]  # of one trial
+    assert len(each[0].attrib["points"].split()) == 2
