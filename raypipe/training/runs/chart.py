@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _RIGHT = 640, 300, 62, 26, 40, 170
 _COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
@@ -16,7 +16,7 @@ _MOST_POINTS = 500
 Line = tuple[str, str, bool, "Sequence[tuple[float, float]]"]
 
 
-def line_chart(title: str, below: str, lines: Sequence[Line]) -> str:
+def line_chart(title: str, below: str, lines: Sequence[Line], *, dots: Container[str] = ()) -> str:
     """A picture of lines over one axis.
 
     Args:
@@ -24,6 +24,7 @@ def line_chart(title: str, below: str, lines: Sequence[Line]) -> str:
         below: the name of the horizontal axis.
         lines: for each its label, what its color stands for, whether it is dashed, and its points.
             Points that are not finite are left out; of very many, some are.
+        dots: what stands for points that are not joined, by what its color stands for.
     """
     drawn = [(label, key, dashed, _finite(points)) for label, key, dashed, points in lines]
     xs = [x for *_, points in drawn for x, _ in points]
@@ -60,15 +61,16 @@ def line_chart(title: str, below: str, lines: Sequence[Line]) -> str:
         dash = ' stroke-dasharray="4 3"' if dashed else ""
         path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
         shape = f'<polyline points="{path}" fill="none" stroke="{color}"{dash}/>'
-        if len(points) == 1:
-            x, y = at(*points[0])
-            shape = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>'
+        if len(points) == 1 or key in dots:
+            spots = (at(*point) for point in points)
+            shape = "".join(_dot(x, y, color) for x, y in spots)
         parts.append(f"<g><title>{escape(label)}</title>{shape}</g>")
         x, y = _LEFT + _across() + 10, _TOP + 12 + 16 * place
         if y < _HEIGHT - 10:
-            parts.append(
+            line = (
                 f'<line x1="{x}" x2="{x + 18}" y1="{y - 4}" y2="{y - 4}" stroke="{color}"{dash}/>'
             )
+            parts.append(_dot(x + 9, y - 4, color) if key in dots else line)
             parts.append(f'<text x="{x + 24}" y="{y}">{escape(label)}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{_WIDTH}" height="{_HEIGHT}" '
@@ -86,6 +88,10 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     step = next(unit * n for n in (1, 2, 5, 10) if unit * n >= raw)
     first = math.ceil(low / step - 1e-9)
     return [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)] or [low]
+
+
+def _dot(x: float, y: float, color: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>'
 
 
 def _across() -> int:

@@ -26,8 +26,11 @@ def progress(metric: str, mode: Mode, trials: Sequence[Ended]) -> str:
     best: list[tuple[float, float]] = []
     for number, value in whole:
         best.append((number, pick(value, best[-1][1]) if best else value))
-    lines: list[Line] = [("best so far", "best", False, best), ("trial", "trial", True, known)]
-    return line_chart(metric, "trial", lines)
+    lines: list[Line] = [("best so far", "best", False, best)]
+    for label, stopped in (("trial", False), ("stopped early", True)):
+        points = [(t.number, t.value) for t in shown if t.stopped is stopped]
+        lines += [(label, label, False, points)] if points else []
+    return line_chart(metric, "trial", lines, dots=("trial", "stopped early"))
 
 
 def bars(title: str, shares: Mapping[str, float]) -> str:
