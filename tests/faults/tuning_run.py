@@ -12,6 +12,9 @@ from ray import tune
 import raypipe as rp
 from tests import small
 
+INTERRUPTED = 77
+"""How this driver ends when it met a KeyboardInterrupt."""
+
 
 def space() -> dict[str, Any]:
     return {
@@ -53,4 +56,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     root, settings = sys.argv[1], json.loads(sys.argv[2])
     made = trainer(**settings.pop("trainer", {}))
-    print(json.dumps(told(tuned(fill(root), made, **settings))))
+    try:
+        print(json.dumps(told(tuned(fill(root), made, **settings))))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
