@@ -75,12 +75,11 @@ def boost(config: dict[str, Any]) -> None:
 
     train = ray.train.get_dataset_shard("train").to_numpy()
     valid = ray.train.get_dataset_shard("valid").to_numpy()
-    matrices = [xgboost.QuantileDMatrix(one["features"], one["label"]) for one in (train, valid)]
+    rows = xgboost.QuantileDMatrix(train["features"], train["label"])
+    other = xgboost.QuantileDMatrix(valid["features"], valid["label"], ref=rows)
     seen: dict[str, Any] = {}
     params = {"objective": "binary:logistic", "seed": config["seed"], "nthread": 1}
-    booster = xgboost.train(
-        params, matrices[0], config["rounds"], [(matrices[1], "valid")], evals_result=seen
-    )
+    booster = xgboost.train(params, rows, config["rounds"], [(other, "valid")], evals_result=seen)
     with tempfile.TemporaryDirectory() as folder:
         if ray.train.get_context().get_world_rank() == 0:
             booster.save_model(Path(folder, "model.ubj"))
