@@ -168,10 +168,15 @@ class Fit:
     def _looped(self, job: Job) -> tuple[int, State, Result | None]:
         from raypipe.training.loops.engine import run_loop
         from raypipe.training.loops.settings import TrainLoop
+        from raypipe.training.rounds import checkpoints_of
 
         assert isinstance(self.learner, TrainLoop)
+        checkpoints = checkpoints_of(job)
+        kept = checkpoints.latest()
+        if kept.done:  # the driver died when the loop had ended
+            return kept.rounds, kept, None
         with contextlib.closing(Line()) as line:
-            return run_loop(
+            before, state, result = run_loop(
                 job,
                 self.learner,
                 line,
@@ -180,6 +185,8 @@ class Fit:
                 gpus=gpus_of(self.learner),
                 max_failures=self.asked.max_failures,
             )
+        checkpoints.save(state)
+        return before, state, result
 
     def _bundle(self, state: State, fitted: FittedRecipe, job: Job) -> ModelBundle:
         elastic, valid = self.asked.elastic, self.valid

@@ -16,7 +16,10 @@ import pytest
 import raypipe as rp
 from raypipe.core.errors import ConfigError, TrainingError
 from raypipe.serving.live import LiveVersion
+from raypipe.training import fitting
+from raypipe.training.checkpoints import Checkpoints
 from raypipe.training.loops.reports import Reports
+from raypipe.training.state import State
 from tests import loop_of_ours, small
 from tests.faults.loop_run import ROUNDS, fit
 from tests.faults.training_run import fill
@@ -65,6 +68,32 @@ def test_the_plain_result_and_its_checkpoints_in_the_lake(lake: rp.Lake, run: rp
     found = lake.files.list(f"runs/{run.id}/train-{run.id}")
     assert len({path.split("/")[3] for path in found if "/checkpoint_20" in path}) == 2
     assert run.result.checkpoint.path + "/model.json" in found
+
+
+def test_a_driver_that_died_when_the_loop_had_ended(
+    lake: rp.Lake, run: rp.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop is not run again, and the run is told of once."""
+
+    class Died(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        lake.files.delete(f"runs/{run.id}/finished")
+        lake.files.delete(f"runs/{run.id}/reports.json")
+        state = State(model=run.bundle.model, rounds=ROUNDS, history=run.history, done=True)
+        Checkpoints(lake, run.id).save(state)
+        patch.setattr(fitting, "keep_finished", die)
+        with pytest.raises(Died):
+            fit(lake)
+    again = fit(lake)
+    assert again.result is None
+    assert again.bundle.to_files() == run.bundle.to_files()
+    assert Checkpoints(lake, run.id).names() == []
+    assert rp.Runs(lake).get(run.id).rounds == ROUNDS
 
 
 def test_what_is_told_of_the_run(lake: rp.Lake, run: rp.Run) -> None:
