@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 import raypipe as rp
@@ -152,6 +153,7 @@ def test_a_trainer_checks_its_settings(settings: dict[str, Any], field: str) -> 
     assert caught.value.field == field
 
 
+@examples(deadline=None)
 @given(
     st.integers(2, 300), st.integers(0, 20), st.sampled_from(["linear", "cosine", "exponential"])
 )
@@ -165,6 +167,7 @@ def test_a_schedule_goes_from_one_rate_to_the_other(rounds: int, warmup: int, sh
     assert rates[:warmup] == sorted(rates[:warmup])
 
 
+@examples(deadline=None)
 @given(st.lists(st.floats(0, 1) | st.just(float("nan")), min_size=1, max_size=40))
 def test_early_stopping_keeps_the_best_round(scores: list[float]) -> None:
     rule, best = rp.EarlyStopping(patience=3), Best()
