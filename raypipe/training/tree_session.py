@@ -21,6 +21,7 @@ from raypipe.engine.cluster import memory_bytes
 from raypipe.training.matrices import Columns, Mode, choose_mode, matrix
 from raypipe.training.params import samples
 from raypipe.training.schedule import Schedule
+from raypipe.training.train_loss import TrainLoss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ class TreeSession:
         self._params = dict(params)
         self._samples = samples(learner.params)
         self._booster = self._made(None)
+        self._loss: TrainLoss | None = None
 
     @classmethod
     def of(cls, learner: XGBoost, train: Feed, valid: Feed | None, build: Build) -> TreeSession:
@@ -60,6 +62,11 @@ class TreeSession:
         )
         made = cls(learner, evals, params)
         if build.only_valid and valid is not None:
+            made._watched = evals[1:]
+        elif _is_log_loss(learner):
+            rows = evals[0][0]
+            weight = rows.get_weight()
+            made._loss = TrainLoss(rows.get_label(), weight if len(weight) else None, build.threads)
             made._watched = evals[1:]
         return made
 
@@ -84,7 +91,16 @@ class TreeSession:
         if settings:
             self._booster.set_param(settings)
         self._booster.update(self._evals[0][0], iteration=number)
-        return _figures(self._booster.eval_set(self._watched, number))
+        return self._train_loss() | _figures(self._booster.eval_set(self._watched, number))
+
+    def _train_loss(self) -> Figures:
+        if self._loss is None:
+            return {}
+        margin = self._booster.predict(self._evals[0][0], output_margin=True)
+        told = np.array([self._loss.total(margin), self._loss.weight])
+        if xgboost.collective.get_world_size() > 1:
+            told = xgboost.collective.allreduce(told, xgboost.collective.Op.SUM)
+        return {"train": {self._learner.metrics[0]: float(told[0] / told[1])}}
 
     def save(self) -> bytes:
         """The model as UBJ."""
@@ -123,6 +139,12 @@ def _evals(
     reader = threading.get_ident() if mode == "disk" else None
     kinds = None if columns.kinds is None else tuple(columns.kinds)
     return build.shared.get((max_bin, kinds, mode, reader), made)
+
+
+def _is_log_loss(learner: XGBoost) -> bool:
+    """Whether the log loss of two classes is all that is to be told of the rows to learn from."""
+    plain = learner.objective.name == "binary:logistic" and list(learner.metrics) == ["logloss"]
+    return plain and learner.device == "cpu"
 
 
 def _figures(line: str) -> Figures:
