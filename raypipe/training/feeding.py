@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from raypipe.features import FittedRecipe
     from raypipe.training.plan import Slice
@@ -26,7 +29,7 @@ class Batch:
     """Rows ready to be learned from.
 
     Attributes:
-        features: float32, rows by features; missing is NaN.
+        features: float32, rows by features, laid out by row or by column; missing is NaN.
         label: one for each row.
         weight: one for each row, or for each group.
         margin: where the booster begins.
@@ -90,9 +93,13 @@ class Feed:
         """Whether its batches are kept anyway, so that keeping them once more gains nothing."""
         return False
 
-    def batches(self) -> Iterator[Batch]:
-        """The rows in their order, some at a time; each time it is called they are read anew."""
-        made = self._frames()
+    def batches(self, threads: int = 1) -> Iterator[Batch]:
+        """The rows in their order, some at a time; each time it is called they are read anew.
+
+        Args:
+            threads: how many pieces of files are read and transformed at once, and held.
+        """
+        made = self._frames(threads)
         return _whole_groups(made) if self.roles.group else (batch for batch, _ in made)
 
     def whole(self) -> Batch:
@@ -118,9 +125,26 @@ class Feed:
             joined("group"),
         )
 
-    def _frames(self) -> Iterator[tuple[Batch, pl.Series | None]]:
-        step = max(1024, _BATCH_VALUES // max(1, len(self.recipe.feature_names)))
-        columns = tuple(dict.fromkeys((*self.recipe.source_columns, *self.roles.columns)))
+    def _frames(self, threads: int) -> Iterator[tuple[Batch, pl.Series | None]]:
+        mine = list(self._pieces())
+        if threads < 2:
+            for one in mine:
+                yield from self._read(*one)
+            return
+        with ThreadPoolExecutor(threads, thread_name_prefix="raypipe-feed") as pool:
+            ahead: deque[Future[list[tuple[Batch, pl.Series | None]]]] = deque()
+            try:
+                for one in mine:
+                    ahead.append(pool.submit(lambda given: list(self._read(*given)), one))
+                    if len(ahead) == threads:
+                        yield from ahead.popleft().result()
+                while ahead:
+                    yield from ahead.popleft().result()
+            finally:  # nobody may want the rest
+                pool.shutdown(cancel_futures=True)
+
+    def _pieces(self) -> Iterator[tuple[Piece, int, int]]:
+        """What of each piece is this rank's, in its rows with a label."""
         wanted = {one.part: one for one in self.shard}
         for piece in self.pieces:
             mine = wanted.get(piece.part)
@@ -128,14 +152,19 @@ class Feed:
                 continue
             start = max(mine.start - piece.first_known, 0)
             stop = min(mine.stop - piece.first_known, piece.known)
-            if start >= stop:
-                continue
-            frame = piece.scan.read(columns)
-            labels = self.recipe.labels(frame)
-            at = labels.is_not_null().arg_true().to_numpy()[start:stop]
-            for low in range(0, len(at), step):
-                some = at[low : low + step]
-                yield self._batch(frame, labels, some, piece)
+            if start < stop:
+                yield piece, start, stop
+
+    def _read(
+        self, piece: Piece, start: int, stop: int
+    ) -> Iterator[tuple[Batch, pl.Series | None]]:
+        step = max(1024, _BATCH_VALUES // max(1, len(self.recipe.feature_names)))
+        columns = tuple(dict.fromkeys((*self.recipe.source_columns, *self.roles.columns)))
+        frame = piece.scan.read(columns)
+        labels = self.recipe.labels(frame)
+        at = labels.is_not_null().arg_true().to_numpy()[start:stop]
+        for low in range(0, len(at), step):
+            yield self._batch(frame, labels, at[low : low + step], piece)
 
     def _batch(
         self, frame: pl.DataFrame, labels: pl.Series, at: npt.NDArray[Any], piece: Piece
@@ -152,7 +181,8 @@ class Feed:
         if roles.margin:
             margin = np.column_stack([_floats(rows[name]) for name in roles.margin])
             margin = margin[:, 0] if len(roles.margin) == 1 else margin
-        features = np.ascontiguousarray(made.to_numpy(), dtype=np.float32)
+        features = made.to_numpy()
+        assert features.dtype == np.float32
         batch = Batch(features, _floats(labels[at]), weight, margin)
         return batch, None if roles.group is None else rows[roles.group]
 

@@ -84,10 +84,10 @@ class _Spilled:
         self._rest: list[tuple[int, tuple[int, int], Batch]] = []
         empty = np.empty((0, 0), dtype=np.float32)
         for batch in batches:
-            at, shape = self._file.tell(), batch.features.shape
-            self._file.write(batch.features.data.cast("B"))
+            at, columns = self._file.tell(), np.ascontiguousarray(batch.features.T)
+            self._file.write(columns.data.cast("B"))
             small = Batch(empty, batch.label, batch.weight, batch.margin, batch.group)
-            self._rest.append((at, (shape[0], shape[1]), small))
+            self._rest.append((at, (columns.shape[0], columns.shape[1]), small))
         self._file.flush()
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class _Spilled:
         values = np.empty(shape, dtype=np.float32)
         if self._file.readinto(values.data.cast("B")) != values.nbytes:
             raise OSError("a file of features was cut short while it was read")
-        return Batch(values, small.label, small.weight, small.margin, small.group)
+        return Batch(values.T, small.label, small.weight, small.margin, small.group)
 
 
 class _Batches(xgboost.DataIter):  # type: ignore[misc]
@@ -138,7 +138,8 @@ def matrix(
 ) -> xgboost.DMatrix:
     """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on."""
     held = mode == "memory" or feed.held
-    batches: Any = list(feed.batches()) if held else _Spilled(feed.batches(), folder)
+    rows = feed.batches(1 if mode == "disk" else threads)
+    batches: Any = list(rows) if held else _Spilled(rows, folder)
     if not len(batches):  # a rank may hold no validation row, yet it takes part in each round
         nothing = np.empty((0, len(columns.names)), dtype=np.float32)
         group = np.empty(0, dtype=np.uint32) if feed.roles.group else None

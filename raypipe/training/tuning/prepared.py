@@ -42,7 +42,7 @@ class Held(Feed):
         """They are kept anyway."""
         return True
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, threads: int = 1) -> Iterator[Batch]:
         """The rows in their order."""
         return iter(self.kept)
 
