@@ -7,7 +7,7 @@ PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11;
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	&& { echo $$p; break; }; done)
 BENCHES := $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)))
-PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas pyiceberg aiohttp scikit-learn
+PEERS   := tpchgen-cli daft duckdb pyspark polars ray[data] deltalake pyarrow pandas pyiceberg aiohttp scikit-learn xgboost-cpu dask[dataframe] distributed
 DUCKDB  := duckdb==1.5.5 duckdb-extension-delta==1.5.5
 AZURITE := 3
 CHROMES := chromium chromium-browser google-chrome google-chrome-stable
