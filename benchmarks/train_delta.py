@@ -292,6 +292,7 @@ def main() -> None:
         more = json.loads(asked.more)
         common.serve(lambda request: WAYS[asked.serve]({**request, **more}))
         return
+    kept = "" if asked.ways is None else "_" + asked.ways.replace(",", "_")
     if asked.ways is None:
         asked.ways = "raw,local" if asked.growth else "raw,figures,local,ray,documented,dask"
     if "dask" in asked.ways:
@@ -304,7 +305,7 @@ def main() -> None:
     title = f"{rows:,} rows, {asked.rounds} rounds, {asked.workers} ranks"
     print(show(title, table))
     told = {"rows": rows, "rounds": asked.rounds, "workers": asked.workers, "table": table}
-    name = f"train_delta_{rows}_{asked.rounds}_{asked.workers}"
+    name = f"train_delta_{rows}_{asked.rounds}_{asked.workers}{kept}"
     print(f"written to {common.save(name, told)}")
 
 
