@@ -134,11 +134,15 @@ def matrix(
     threads: int,
     mode: Mode,
     folder: str | None,
+    at_once: int = 1,
     ref: xgboost.DMatrix | None = None,
 ) -> xgboost.DMatrix:
-    """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on."""
+    """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on.
+
+    ``at_once`` pieces of files are read and transformed at a time, and held.
+    """
     held = mode == "memory" or feed.held
-    rows = feed.batches(1 if mode == "disk" else threads)
+    rows = feed.batches(at_once)
     batches: Any = list(rows) if held else _Spilled(rows, folder)
     if not len(batches):  # a rank may hold no validation row, yet it takes part in each round
         nothing = np.empty((0, len(columns.names)), dtype=np.float32)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Evals = list[tuple[xgboost.DMatrix, str]]
 _SHARE = 0.5  # of the machine's memory, for all ranks on it
+_AT_ONCE = 4  # pieces of files that a rank reads at a time, at most
 
 
 class TreeSession:
@@ -119,7 +120,7 @@ def _evals(
     """The matrices, or those that another session has made of the same rows."""
 
     def made() -> Evals:
-        folder = build.folder
+        folder, roomy = build.folder, mode != "disk" and build.budget is None
         if build.shared is not None and mode == "disk":  # each has files of its own
             folder = tempfile.mkdtemp(dir=folder)
         settings: dict[str, Any] = {
@@ -127,6 +128,8 @@ def _evals(
             "threads": build.threads,
             "mode": mode,
             "folder": folder,
+            # each piece that is read beside another takes memory of its own
+            "at_once": min(build.threads, _AT_ONCE) if roomy else 1,
         }
         evals = [(matrix(train, columns, **settings), "train")]
         if valid is not None:
