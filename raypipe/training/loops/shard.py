@@ -165,7 +165,7 @@ class ShardProvider:
 
 def _plain(batch: Batch) -> Columns:
     found = {
-        "features": batch.features,
+        "features": np.ascontiguousarray(batch.features),  # rows lie together for small batches
         "label": batch.label,
         "weight": batch.weight_of_rows(),
         "margin": batch.margin,
