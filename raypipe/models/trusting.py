@@ -29,7 +29,8 @@ def trust(*functions: str | Callable[..., Any]) -> None:
 
     A model that a loop of your own trained is loaded by functions of your own. Other processes
     learn of them in the same way, or by ``RAYPIPE_TRUSTED="module:function,module:other"``;
-    replicas of a ``Service`` trust what the process that deploys it trusts.
+    replicas of a ``Service`` and the actor of a ``Monitor`` trust what the process trusts that
+    starts them.
 
     Args:
         *functions: functions of a module, or their names: ``"module:function"``.

@@ -12,11 +12,14 @@ from raypipe.core.errors import ConfigError, MonitorError
 from raypipe.core.markup import html_facts, html_table
 from raypipe.core.times import utc_now
 from raypipe.core.uris import check_name
+from raypipe.models.trusting import trust, trusted
 from raypipe.monitoring.config import MonitorConfig
 from raypipe.monitoring.store import MonitorStore
 from raypipe.monitoring.watcher import OnDrift, Watcher
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from raypipe.lake import Lake
@@ -31,7 +34,10 @@ GRACE = timedelta(minutes=1)
 class _Seat:
     """The actor: one watcher, one look at a time, a thread that looks by itself."""
 
-    def __init__(self, watcher: Watcher, poll_every: timedelta | None) -> None:
+    def __init__(
+        self, watcher: Watcher, poll_every: timedelta | None, trusted: Sequence[str]
+    ) -> None:
+        trust(*trusted)
         self._watcher = watcher
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -114,7 +120,7 @@ class Monitor:
         """Starts the actor; does nothing if it runs already.
 
         It is detached: it outlives this process on a cluster that does, and Ray restarts it when
-        its process dies.
+        its process dies. Stored models may name the functions there that this process trusts.
 
         Args:
             on_drift: called in the actor with each open alert (``raypipe.Retrain`` is one); without
@@ -138,7 +144,7 @@ class Monitor:
             max_concurrency=3,
             num_cpus=0,
         )
-        ray.get(seat.remote(watcher, poll_every).status.remote())
+        ray.get(seat.remote(watcher, poll_every, trusted()).status.remote())
         return self
 
     def poll(self, until: datetime | None = None) -> list[Alert]:
