@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import RaypipeError
@@ -83,20 +84,38 @@ def watched(watch: Watch, checkpoints: Checkpoints) -> Iterator[None]:
     if watch.line.quiet:
         yield
         return
+    seen = ""
+
+    def look() -> Callable[[], None] | None:
+        nonlocal seen
+        names = checkpoints.names()
+        if not names or names[-1] == seen:
+            return None
+        seen = names[-1]
+        return partial(watch, checkpoints.read(seen))
+
+    with looking(look, _LOOK_S):
+        yield
+
+
+@contextlib.contextmanager
+def looking(look: Callable[[], Callable[[], None] | None], every: float) -> Iterator[None]:
+    """Looks again and again beside a block, which does not wait for a look.
+
+    Args:
+        look: reads what there is, and gives what tells of it, or None; it may fail.
+        every: seconds between two looks.
+    """
     stop = threading.Event()
 
-    def look() -> None:
-        seen = ""
-        while not stop.wait(_LOOK_S):
+    def follow() -> None:
+        while not stop.wait(every):
             with contextlib.suppress(RaypipeError, OSError):  # a line must not end a run
-                names = checkpoints.names()
-                if names and names[-1] != seen:
-                    seen = names[-1]
-                    state = checkpoints.read(seen)
-                    if not stop.is_set():
-                        watch(state)
+                tell = look()
+                if tell is not None and not stop.is_set():
+                    tell()
 
-    thread = threading.Thread(target=look, name="raypipe-progress", daemon=True)
+    thread = threading.Thread(target=follow, name="raypipe-progress", daemon=True)
     thread.start()
     try:
         yield

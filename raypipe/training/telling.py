@@ -81,7 +81,7 @@ def _told_finished(runs: Runs, run: Run) -> bool:
 def _kept_by_ray(run: Run) -> str | None:
     """The folder in the lake with Ray Train's files; only that of a loop outlives the run."""
     looped = run.bundle.manifest["learner"]["name"] == "loop"
-    return run.result.path if looped and run.result is not None else None
+    return f"runs/{run.id}/train-{run.id}" if looped else None
 
 
 def quietly(tell: Callable[[], Any]) -> bool:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _NAMES = "loop.json"
 _FILES = "files/"
 _LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
+# What is encrypted, what zipfile cannot read and JSON that is too deep are RuntimeErrors.
+_DAMAGED = (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, RuntimeError)
 
 
 def to_bytes(files: Mapping[str, bytes], load: str | None, predict: str | None) -> bytes:
@@ -49,8 +51,11 @@ def from_bytes(model: bytes) -> tuple[dict[str, bytes], dict[str, str | None]]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+            entries = archive.infolist()
+            if any(one.compress_type != zipfile.ZIP_STORED for one in entries):
                 raise IntegrityError("the model's archive is compressed, which none of ours is")
+            if sum(one.file_size for one in entries) > len(model):
+                raise IntegrityError("files of the model's archive lie in each other")
             names = json.loads(archive.read(_NAMES))
             files = {
                 one.removeprefix(_FILES): archive.read(one)
@@ -58,7 +63,7 @@ def from_bytes(model: bytes) -> tuple[dict[str, bytes], dict[str, str | None]]:
                 if one.startswith(_FILES)
             }
         told = {name: names[name] for name in ("load", "predict")}
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError) as error:
+    except _DAMAGED as error:
         raise IntegrityError(
             "the model's bytes are no folder of files", type(error).__name__
         ) from error

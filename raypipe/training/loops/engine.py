@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import threading
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import ray.train
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from raypipe.core.errors import MissingPartError, RaypipeError, TrainingError
+from raypipe.core.errors import MissingPartError, TrainingError
 from raypipe.engine.cluster import ensure_ray
 from raypipe.models.forms.folder import to_bytes
 from raypipe.training.checkpoints import patient
@@ -24,10 +24,12 @@ from raypipe.training.engine import (
 )
 from raypipe.training.loops.reports import LoopCallback, Reports, history_of, up_to_checkpoint
 from raypipe.training.loops.storage import lake_filesystem
+from raypipe.training.progress import looking
 from raypipe.training.state import State
+from raypipe.training.stopping import Best
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ray.train import Result
 
@@ -132,7 +134,8 @@ def run_loop(
     load, predict = learner.names
     model = to_bytes(_files(job, result.checkpoint.path), load, predict)
     found = reports.read()
-    state = State(model=model, rounds=len(found), history=history_of(found), done=True)
+    best = Best(round=len(up_to_checkpoint(found)) - 1)  # the model is that of this report
+    state = State(model=model, rounds=len(found), history=history_of(found), best=best, done=True)
     return before, state, result
 
 
@@ -148,21 +151,14 @@ def _told(line: Line, reports: Reports) -> Iterator[None]:
     if line.quiet:
         yield
         return
-    stop = threading.Event()
 
-    def look() -> None:
-        while not stop.wait(_LOOK_S):
-            with contextlib.suppress(RaypipeError, OSError):  # a line must not end a run
-                found = reports.read()
-                if found:
-                    figures = list(found[-1]["metrics"].items())[:3]
-                    said = [f"report {len(found)}", *(f"{k} {v:.4g}" for k, v in figures)]
-                    line.say(" · ".join(said))
+    def look() -> Callable[[], None] | None:
+        found = reports.read()
+        if not found:
+            return None
+        figures = list(found[-1]["metrics"].items())[:3]
+        said = [f"report {len(found)}", *(f"{k} {v:.4g}" for k, v in figures)]
+        return partial(line.say, " · ".join(said))
 
-    thread = threading.Thread(target=look, name="raypipe-progress", daemon=True)
-    thread.start()
-    try:
+    with looking(look, _LOOK_S):
         yield
-    finally:
-        stop.set()
-        thread.join()

@@ -59,7 +59,7 @@ def history_of(reports: list[dict[str, Any]]) -> History:
     """Figures by set, metric and report; NaN where a report has none.
 
     A name that begins with ``valid`` or ``train`` and ``_``, ``-`` or ``/`` is a figure of that
-    set; others count to ``train``.
+    set, without the beginning unless another is called so; others count to ``train``.
     """
     names = list(dict.fromkeys(name for one in reports for name in one["metrics"]))
     history: History = {}
@@ -68,9 +68,21 @@ def history_of(reports: list[dict[str, Any]]) -> History:
         for one in _SETS:
             if name.startswith(one) and name[len(one) : len(one) + 1] in ("_", "-", "/"):
                 kind, plain = one, name[len(one) + 1 :] or name
-        values = [float(one["metrics"].get(name, math.nan)) for one in reports]
-        history.setdefault(kind, {})[plain] = values
+        figures = history.setdefault(kind, {})
+        if plain in figures or (kind == "train" and plain in names):  # each figure has its own name
+            plain = name
+        figures[plain] = [float(one["metrics"].get(name, math.nan)) for one in reports]
     return history
+
+
+def figure_of(value: Any) -> float | None:
+    """A number as a float; None for what is none, such as a text or an array of several."""
+    if isinstance(value, bool | int | float) or hasattr(value, "__float__"):
+        try:
+            return float(value)
+        except Exception:  # noqa: BLE001 - whatever another library raises: it is no figure
+            return None
+    return None
 
 
 class LoopCallback(WorkerGroupCallback, ReportCallback):  # type: ignore[misc]
@@ -93,11 +105,8 @@ class LoopCallback(WorkerGroupCallback, ReportCallback):  # type: ignore[misc]
 
     def after_report(self, training_report: Any, metrics: list[dict[str, Any]]) -> None:
         """All workers have reported; the first one's figures count, as in Ray Train."""
-        kept = {
-            str(name): float(value)
-            for name, value in (metrics[0] if metrics else {}).items()
-            if isinstance(value, bool | int | float) or hasattr(value, "__float__")
-        }
+        told = {str(name): figure_of(value) for name, value in (metrics or [{}])[0].items()}
+        kept = {name: value for name, value in told.items() if value is not None}
         there = training_report.checkpoint is not None
         self._reports.append({"metrics": kept, "checkpoint": there})
         if there or time.monotonic() - self._written >= _EVERY_S:

@@ -228,7 +228,7 @@ class TrainLoop:
             ConfigError: it names another learner, or a function that is not trusted, cannot be
                 found, or is not what it was.
         """
-        if data.get("name") != "loop":
+        if data.get("name") != "loop" or not isinstance(data.get("loop"), str):
             raise ConfigError("these are not a loop's settings", data.get("name"))
         if "<" in data["loop"]:
             raise ConfigError(
@@ -242,7 +242,7 @@ class TrainLoop:
             if name in values:
                 values[name] = function_named(values[name])
         made = cls(**{**values, "packages": tuple(values.get("packages", ()))})
-        if made.to_dict()["code"] != data["code"]:
+        if made.to_dict()["code"] != data.get("code"):
             raise ConfigError(
                 "the loop is not what it was",
                 data["loop"],

@@ -89,8 +89,7 @@ class Shard:
         """All rows at once, as one batch of ``iter_batches``."""
         parts = list(self._columns())
         if not parts:
-            empty = np.empty((0, len(self.features)), dtype=np.float32)
-            return {"features": empty, "label": np.empty(0, dtype=np.float32)}
+            return self._none()
         return _joined(parts)
 
     def to_polars(self) -> pl.DataFrame:
@@ -106,6 +105,19 @@ class Shard:
         """How many rows there are."""
         return self.rows
 
+    def _none(self) -> Columns:
+        """The columns without a row."""
+        roles, nothing = self._feed.roles, np.empty(0, dtype=np.float32)
+        made: Columns = {"features": nothing.reshape(0, len(self.features)), "label": nothing}
+        if roles.weight is not None:
+            made["weight"] = nothing
+        if roles.margin:
+            several = len(roles.margin) > 1
+            made["margin"] = nothing.reshape(0, len(roles.margin)) if several else nothing
+        if roles.group is not None:
+            made["group"] = np.empty(0, dtype=np.uint32)
+        return made
+
     def _columns(self) -> Iterator[Columns]:
         return iter(self._kept) if self._kept is not None else map(_plain, self._feed.batches())
 
@@ -120,7 +132,7 @@ class Shard:
         if "group" in columns:
             named[roles.group or "group"] = columns["group"]
         if "margin" in columns:
-            margins = columns["margin"].reshape(len(columns["label"]), -1)
+            margins = columns["margin"].reshape(-1, len(roles.margin))
             named |= {name: margins[:, n] for n, name in enumerate(roles.margin)}
         more = []
         for name, values in named.items():

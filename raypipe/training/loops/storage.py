@@ -116,6 +116,9 @@ class _Upload(io.BytesIO):
         self._lake = lake
         self._path = path
 
+    def __del__(self) -> None:
+        """What was let go before it was closed is not whole, and is not kept."""
+
     def close(self) -> None:
         if not self.closed:
             data = self.getvalue()

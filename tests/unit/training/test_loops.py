@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ from raypipe.models.forms.folder import from_bytes, to_bytes
 from raypipe.training.asked import Asked
 from raypipe.training.fitting import Fit
 from raypipe.training.learner import learner_from
-from raypipe.training.loops.reports import Reports, history_of, up_to_checkpoint
+from raypipe.training.loops.reports import LoopCallback, Reports, history_of, up_to_checkpoint
 from raypipe.training.loops.shard import Shard, ShardProvider
 from raypipe.training.loops.storage import lake_filesystem
 from raypipe.training.rounds import Job
@@ -115,8 +116,13 @@ def test_settings_are_a_value() -> None:
         )
     )
     made.check()
-    with pytest.raises(ConfigError, match="the loop is not what it was"):
-        learner_from({**told, "code": "0" * 64})
+    without = {name: value for name, value in told.items() if name != "code"}
+    for other in ({**told, "code": "0" * 64}, without):
+        with pytest.raises(ConfigError, match="the loop is not what it was"):
+            learner_from(other)
+    for other in ({"name": "loop"}, {**told, "loop": 3}):
+        with pytest.raises(ConfigError, match="not a loop's settings"):
+            learner_from(other)
     assert rp.TrainLoop(no_arguments).names == (None, None)
 
 
@@ -178,9 +184,24 @@ def test_a_model_that_cannot_predict_says_so() -> None:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("loop.json", '{"load": null, "predict": null}')
         archive.writestr("files/bomb", bytes(10**6))
-    for damaged in (b"", b"PK", whole[:-30], without.getvalue(), packed.getvalue()):
+    deep = io.BytesIO()
+    with zipfile.ZipFile(deep, "w") as archive:
+        archive.writestr("loop.json", "[" * 100_000)
+    locked = changed(whole, 8, 1)  # a flag: encrypted
+    wide = changed(changed(whole, 20, 99, 0xFF), 24, 99, 0xFF)  # sizes: as large as it can be
+    made = (without.getvalue(), packed.getvalue(), deep.getvalue(), locked, wide)
+    for damaged in (b"", b"PK", whole[:-30], *made):
         with pytest.raises(IntegrityError):
             scorer("model.zip", damaged)
+
+
+def changed(archive: bytes, at: int, *values: int) -> bytes:
+    """With other bytes in each entry of the archive's directory."""
+    made, found = bytearray(archive), archive.find(b"PK\x01\x02")
+    while found >= 0:
+        made[found + at : found + at + len(values)] = bytes(values)
+        found = archive.find(b"PK\x01\x02", found + 4)
+    return bytes(made)
 
 
 def strange_scores(model: Any, rows: Any) -> Any:
@@ -294,6 +315,20 @@ def test_formats_of_batches(job: Job) -> None:
         shard(job, 0, 1, "valid")
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_worker_without_rows_has_all_columns(job: Job, several: bool) -> None:
+    margins = ("x", "y") if several else ("x",)
+    whole = shard(job, 0, 1)
+    nothing = Shard(replace(whole._feed, shard=(), roles=Roles(weight="w", margin=margins)))
+    made = nothing.to_numpy()
+    assert made["margin"].shape == ((0, 2) if several else (0,))
+    assert {name: values.dtype for name, values in whole.to_numpy().items()} == {
+        name: made[name].dtype for name in ("features", "label", "weight")
+    }
+    assert nothing.to_polars().columns[: -len(margins)] == whole.to_polars().columns
+    assert nothing.to_polars().height == nothing.count() == 0
+
+
 def test_labels_that_are_none_of_the_task(job: Job) -> None:
     numbers = rp.TrainLoop(no_arguments, task="regression")
     numbers.check_labels(job.train.labels)
@@ -336,6 +371,11 @@ def there_and_back(lake: rp.Lake, tmp_path: Path) -> None:
     assert system.get_file_info("runs/r/one/in").type == fs.FileType.NotFound
     with pytest.raises(FileNotFoundError):
         system.open_input_stream("runs/r/none")
+    half = system.open_output_stream("runs/r/half")
+    half.write(b"x")
+    del half
+    gc.collect()
+    assert not lake.files.exists("runs/r/half")
     with pytest.raises(PermissionError):
         system.delete_dir_contents("", accept_root_dir=True)
 
@@ -355,3 +395,30 @@ def test_reports_become_a_history(lake_root: str) -> None:
     assert history["train"] == {"loss": [1.0, 0.5]}
     assert history["valid"]["loss"][0] == 2.0
     assert np.isnan(history["valid"]["loss"][1])
+    other = [{"metrics": {"train_loss": 1.0, "loss": 2.0, "valid/a": 3.0, "valid-a": 4.0}}]
+    assert history_of(other) == {
+        "train": {"train_loss": [1.0], "loss": [2.0]},
+        "valid": {"a": [3.0], "valid-a": [4.0]},
+    }
+
+
+def test_what_is_no_figure_does_not_end_a_run(lake_root: str) -> None:
+    lake = rp.Lake(lake_root)
+    callback = LoopCallback(SimpleNamespace(lake=lake, run_id="r"))  # type: ignore[arg-type]
+    metrics = {
+        "loss": np.float32(0.5),
+        "whole": 3,
+        "matrix": np.ones((2, 2)),
+        "large": 10**400,
+        "odd": Odd(),
+        "note": "1.5",
+        "nothing": None,
+    }
+    callback.after_report(SimpleNamespace(checkpoint=object()), [metrics, {"loss": 9.0}])
+    kept = {"metrics": {"loss": 0.5, "whole": 3.0}, "checkpoint": True}
+    assert Reports(lake, "r").read() == [kept]
+
+
+class Odd:
+    def __float__(self) -> float:
+        raise RuntimeError("several values")
