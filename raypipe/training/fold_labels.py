@@ -61,7 +61,8 @@ def _labelled(
 ) -> pl.DataFrame:
     """Time and label of the rows that have one."""
     label, named = trainer.label, json.dumps(trainer.label)
-    raw = label in rows.schema
+    dtype = rows.schema.get(label)  # what is no number is refused by the fit of the recipe
+    raw = dtype is not None and (dtype.is_numeric() or dtype == pl.Boolean)
     if raw and not any(named in json.dumps(one.to_json()) for one in trainer.recipe.transforms):
         values = pl.col(label).cast(pl.Float64).fill_nan(None)
         frame = rows.lazy().select(pl.col(time), _label=values).collect()

@@ -43,14 +43,18 @@ def check_given(
         check_text(name, column, optional=True)
     for name, given, kind in (
         ("recipe", recipe, Recipe),
-        ("early_stopping", early_stopping or EarlyStopping(), EarlyStopping),
+        ("early_stopping", _or(early_stopping, EarlyStopping()), EarlyStopping),
     ):
         if not isinstance(given, kind):
             what = f"{name}= is one of rp.{kind.__name__}"
             raise ConfigError(what, repr(given)[:80], f"Pass rp.{kind.__name__}(…).", name)
-    if isinstance(learner, type) or not hasattr(learner or XGBoost, "takes"):
+    if isinstance(learner, type) or not hasattr(_or(learner, XGBoost), "takes"):
         act = "Pass rp.XGBoost(…), rp.LightGBM(…), rp.Sklearn(…) or rp.TrainLoop(…)."
         raise ConfigError("learner= is the settings of one", repr(learner)[:80], act, "learner")
+
+
+def _or(given: object, default: object) -> object:
+    return default if given is None else given
 
 
 def learners_own(name: str) -> str | None:

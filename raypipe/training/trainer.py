@@ -102,7 +102,8 @@ class Trainer:
         run_on: RunOn = "auto",
         max_failures: int = 3,
     ) -> None:
-        margins = (base_margin,) if isinstance(base_margin, str) else base_margin or ()
+        margins = () if base_margin is None else base_margin
+        margins = (margins,) if isinstance(margins, str) else margins
         check_given(
             recipe=recipe,
             label=label,

@@ -141,6 +141,7 @@ def staged(root: str) -> rp.Snapshot:
         kind=pl.when(pl.col("n") >= 32).then(2).otherwise(pl.int_range(pl.len()) % 2),
         gone=pl.when(pl.col("n") < 30).then(pl.int_range(pl.len()) % 2),
         late=(pl.col("n") >= 25) & (pl.int_range(pl.len()) % 2 == 0),
+        word=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("yes")).otherwise(pl.lit("no")),
     )
     lake = rp.Lake(root)
     lake.table("rows").append(frame)
@@ -154,6 +155,7 @@ def staged(root: str) -> rp.Snapshot:
         ("gone", "binary:logistic", "no row of a split to judge on has a label"),
         ("late", "binary:logistic", "the label is the same everywhere"),
         ("made", "multi:softprob", "class"),
+        ("word", "binary:logistic", "not a number"),
     ],
 )
 def test_labels_of_every_fold_are_looked_at_before_any_is_trained(
