@@ -14,7 +14,8 @@ MAX_LISTS = 5_000_000
 """Lists and objects in a text: an empty one is two bytes there, and 64 in memory."""
 
 _HALVES = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# One that is not closed reaches to the end, and nothing is looked at twice.
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def _no_constant(name: str) -> Any:

@@ -150,6 +150,15 @@ def test_brackets_within_texts_are_no_lists(monkeypatch: pytest.MonkeyPatch) -> 
     assert "more lists" in _refused(text)
 
 
+@pytest.mark.parametrize("end", ["", "\\", '"'])
+def test_a_text_that_is_not_closed_is_read_once(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Read again from each of its quotes it would take hours."""
+    monkeypatch.setattr("raypipe.features.stored.MAX_LISTS", 5)
+    text = "[" * 6 + '"' + '\\"' * 1_000_000 + end
+    assert "more lists" in _refused(text)
+    assert "not JSON" in _refused(text[2:])
+
+
 def test_a_pattern_that_is_too_large_is_refused_in_batch_and_row() -> None:
     for pattern in ("(a{1000}){1000}", "(a{999}){999}{999}"):
         test = _op("contains", {"col": "s"}, {"lit": pattern, "type": "string"},
