@@ -31,13 +31,13 @@ def check_given(
         label: a name.
         learner: its settings, or None.
         columns: names by argument, or None.
-        margins: names.
+        margins: names, or None.
         early_stopping: a rule, or None.
 
     Raises:
         ConfigError: the first of them, with what to pass.
     """
-    check_texts("base_margin", margins)
+    check_texts("base_margin", _or(margins, ()))
     check_text("label", label)
     for name, column in columns.items():
         check_text(name, column, optional=True)

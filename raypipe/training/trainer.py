@@ -102,8 +102,7 @@ class Trainer:
         run_on: RunOn = "auto",
         max_failures: int = 3,
     ) -> None:
-        margins = () if base_margin is None else base_margin
-        margins = (margins,) if isinstance(margins, str) else margins
+        margins = (base_margin,) if isinstance(base_margin, str) else base_margin
         check_given(
             recipe=recipe,
             label=label,
@@ -123,7 +122,7 @@ class Trainer:
             run_on=run_on,
             max_failures=max_failures,
         )
-        self.roles = Roles(weight=weight, margin=tuple(margins), group=group)
+        self.roles = Roles(weight=weight, margin=tuple(margins or ()), group=group)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
             raise ConfigError("seed must be a whole number from 0 to 2**63 - 1", seed, field="seed")
         self.seed = seed
