@@ -14,6 +14,7 @@ import pytest
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError, ModelNotFoundError, MonitorError
+from raypipe.models import trusting
 from raypipe.monitoring.config import MonitorConfig
 from raypipe.monitoring.store import MonitorStore
 from raypipe.monitoring.watcher import Watcher
@@ -113,9 +114,13 @@ def wait_until(holds: Any, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def test_the_actor_looks_by_itself_and_survives_a_kill(ray_session: None, lake: rp.Lake) -> None:
+def test_the_actor_looks_by_itself_and_survives_a_kill(
+    ray_session: None, lake: rp.Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trusts what the process trusts that starts it, also when it is started again."""
     import ray
 
+    monkeypatch.setattr(trusting, "_trusted", {"somewhere:load"})
     monitor = rp.Monitor(lake, "m", config=CONFIG)
     with pytest.raises(MonitorError, match="does not run"):
         monitor.poll()
@@ -130,6 +135,8 @@ def test_the_actor_looks_by_itself_and_survives_a_kill(ray_session: None, lake: 
         pid = ray.get(seat.pid.remote())
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: ray.get(seat.pid.remote()) != pid)
+        there = seat.__ray_call__.remote(lambda _: trusting.trusted())
+        assert ray.get(there) == ("somewhere:load",)
         monitor.poll()
         assert monitor.alerts()[: len(alerts)] == alerts
     finally:
