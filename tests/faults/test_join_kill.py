@@ -21,8 +21,9 @@ from tests.faults.crew import HOME
 
 
 @pytest.fixture(scope="module")
-def temporary() -> Iterator[Path]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where every process of this file, Ray's too, puts what is temporary."""
+    tmp_path_factory.getbasetemp()  # other files use it after this folder is gone
     folder = Path(tempfile.mkdtemp(prefix="rp-join-", dir="/tmp"))  # sockets need a short path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
