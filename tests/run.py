@@ -26,6 +26,8 @@ LANES = 2
 LONG = (
     "tests/unit/lake",
     "tests/faults",
+    "tests/unit/training",
+    "tests/unit/features",
     "tests/unit/serving",
     "tests/e2e",
     "tests/property",
