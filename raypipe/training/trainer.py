@@ -64,7 +64,7 @@ class Trainer:
         label: the column, raw or made by the recipe, to predict; null where unknown.
         learner: what is learned.
         num_workers: ranks; the model depends on it. ``(fewest, most)`` lets Ray Train change it on
-            the way.
+            the way. A fixed number waits without end for a node in a lost one's place.
         cpus_per_worker: CPUs and threads of each rank; the model does not depend on it. By default
             all cores in this process, and one for each rank on a cluster.
         seed: seeds everything that is sampled.

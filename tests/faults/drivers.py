@@ -20,7 +20,7 @@ def start(work: Callable[..., None], *args: Any) -> Any:
     return process
 
 
-def ended(process: Any, timeout: float = 300.0) -> int:
+def ended(process: Any, timeout: float = 600.0) -> int:
     """The exit code of a process that is to end by itself; negative for a signal."""
     process.join(timeout)
     if process.exitcode is None:

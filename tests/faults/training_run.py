@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from raypipe.engine import processes
 from tests import small
 
 if TYPE_CHECKING:
+    import subprocess
+
     from raypipe.training.feeding import Feed
     from raypipe.training.learner import Build, Figures, Session
 
@@ -42,7 +45,7 @@ class Kill:
 
     Attributes:
         who: ``self`` for the process of the rank, ``controller`` of Ray Train, ``driver``, or the
-            id of a process.
+            id of a node's raylet: then all processes of the node go.
         rank: the rank that kills.
         at: its round.
         after: whether it kills after the round; then it also goes on with the next ones.
@@ -61,23 +64,26 @@ class Kill:
             os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError:
             return
-        os.kill(self._pid(), signal.SIGKILL)
+        for pid in sorted(self._pids(), key=lambda pid: pid == os.getpid()):  # itself at last
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         while not self.after:  # until Ray ends this process too
             time.sleep(1)
 
-    def _pid(self) -> int:
+    def _pids(self) -> list[int]:
         raylet = os.getppid()
         if self.who == "self":
-            return os.getpid()
+            return [os.getpid()]
         if self.who == "driver":
-            return int(Path(f"/proc/{raylet}/stat").read_text().rpartition(")")[2].split()[1])
+            return [int(Path(f"/proc/{raylet}/stat").read_text().rpartition(")")[2].split()[1])]
         if self.who == "controller":
-            return next(
-                one.pid
-                for one in processes.descendants(raylet)
-                if b"TrainController" in Path(f"/proc/{one.pid}/cmdline").read_bytes()
+            below = (one.pid for one in processes.descendants(raylet))
+            named = (
+                p for p in below if b"TrainController" in Path(f"/proc/{p}/cmdline").read_bytes()
             )
-        return int(self.who)
+            return [next(named)]
+        node = int(self.who)
+        return [node, *(one.pid for one in processes.descendants(node))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,29 +161,42 @@ def drive_nodes(root: str, out: str, kill: dict[str, Any], given: dict[str, Any]
     """A driver on a cluster of two nodes, of which one is lost.
 
     The controller, the driver and one worker may be on either; where ``given`` asks for a fixed
-    number of workers, another node comes.
+    number of workers, another node comes; and again another, should that one not come up.
     """
-    from ray._private.ray_constants import PROCESS_TYPE_RAYLET
     from ray.cluster_utils import Cluster
 
+    from raypipe.engine.lean import lean_start
+
     soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": soon})
-    try:
-        doomed = cluster.add_node(num_cpus=1)
-        os.environ["RAY_ADDRESS"] = cluster.address
-        raylet = doomed.all_processes[PROCESS_TYPE_RAYLET][0].process.pid
-        marker = Path(kill["marker"])
+    over = threading.Event()
+    with lean_start(debug=False):  # three nodes of Ray's full size take a busy machine minutes
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": soon}
+        )
+        try:
+            doomed = raylet_of(cluster.add_node(num_cpus=1))
+            os.environ["RAY_ADDRESS"] = cluster.address
 
-        def another() -> None:
-            while not marker.exists():
-                time.sleep(0.1)
-            cluster.add_node(num_cpus=1, wait=False)
+            def others() -> None:
+                node = doomed
+                node.wait()  # also so that it is no zombie, which Ray takes for a living one
+                while not over.is_set() and isinstance(given.get("num_workers"), int):
+                    node = raylet_of(cluster.add_node(num_cpus=1, wait=False))
+                    node.wait()
 
-        if isinstance(given.get("num_workers"), int):
-            threading.Thread(target=another, daemon=True).start()
-        drive(root, out, {}, {**given, "kill": Kill(who=str(raylet), **kill)})
-    finally:
-        import ray
+            cluster._shutdown_at_exit = False  # else a node is added by the main thread only
+            threading.Thread(target=others, daemon=True).start()
+            drive(root, out, {}, {**given, "kill": Kill(who=str(doomed.pid), **kill)})
+        finally:
+            import ray
 
-        ray.shutdown()
-        cluster.shutdown()
+            over.set()
+            ray.shutdown()
+            cluster.shutdown()
+
+
+def raylet_of(node: Any) -> subprocess.Popen[bytes]:
+    from ray._private.ray_constants import PROCESS_TYPE_RAYLET
+
+    raylet: subprocess.Popen[bytes] = node.all_processes[PROCESS_TYPE_RAYLET][0].process
+    return raylet
