@@ -31,8 +31,13 @@ if TYPE_CHECKING:
 
     from ray.train import Result
 
-# The controller looks at its workers once a poll; its default of 2 s is a fixed cost of every run.
-_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
+_SETTINGS = {
+    # The controller looks at its workers once a poll; the default of 2 s is a cost of every run.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # For seconds after a node is lost Ray counts it as free: an elastic run asks for as many
+    # workers as before, and for fewer only after this wait, by default of 60 s.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
+}
 # On a local cluster this only costs a process: it has one node, which cannot be preempted.
 _LOCAL_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 _ABORT_S = 10.0
