@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 # Threads of OpenMP spin while they wait for each other. Where more threads than cores want to run,
 # that takes a round of XGBoost from milliseconds to most of a second.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# How long an example takes tells of the machine, not of the law.
+settings.register_profile("raypipe", deadline=None)
+settings.load_profile("raypipe")
 
 
 @pytest.fixture(scope="session")
