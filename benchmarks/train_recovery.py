@@ -1,0 +1,227 @@
+"""What checkpoints cost, and what a kill costs: ours, and Ray's callback for XGBoost.
+
+    make bench-train_recovery
+    python benchmarks/train_recovery.py --scale 0.5 --rounds 600
+
+400,000 rows by 28 features of ``train_delta``, 400 rounds, one rank. A row is one run in a process
+of its own; ``fit`` are the seconds of the call. Three questions:
+
+- a checkpoint each 2 s (the default is 10 s): ``in rounds`` are seconds that the rounds waited
+  (save the model, copy the history), ``beside`` CPU seconds of the thread that writes. Their sum is
+  the cost. A fit without checkpoints stands beside it; the difference is within the noise;
+- the same on Ray Train, each 10 rounds of 30, and Ray's ``RayTrainReportCallback(frequency=10)``;
+- a SIGKILL after 60% of the rounds. ``lost`` is the time of all that ran, over the undisturbed run:
+  of both processes from start to end where the driver is killed, of the call to ``fit`` elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks import common, train_delta
+
+EVERY_S, SHORT, STEP = 2.0, 30, 10
+
+
+def ours(asked: dict[str, Any]) -> dict[str, Any]:
+    """One fit, with what its checkpoints took."""
+    import raypipe as rp
+    from raypipe.training import checkpoints, local, tree_session  # noqa: F401
+
+    took = counted(checkpoints, tree_session)
+    every: Any = asked.get("every") or 10**9
+    rows = rp.Lake(train_delta.lake_root(asked["scale"])).table("rows").at()
+    trainer = rp.Trainer(
+        rp.Recipe(rp.transforms.select(*train_delta.NAMES)),
+        label="label",
+        learner=rp.XGBoost(rounds=asked["rounds"], max_depth=train_delta.DEPTH),
+        cpus_per_worker=2,
+        checkpoint_every=timedelta(seconds=every) if isinstance(every, float) else every,
+        run_on=asked["run_on"],
+    )
+    if asked["run_on"] == "ray":
+        from raypipe.engine.cluster import ensure_ray
+
+        ensure_ray()
+    if asked.get("kill") == "controller":
+        threading.Thread(target=kill_controller, args=(rows.lake,), daemon=True).start()
+    began = time.perf_counter()
+    run = trainer.fit(rows, tags={"turn": asked["turn"], "stamp": asked["stamp"]})
+    seconds = time.perf_counter() - began
+    resumed = run.facts["resumed_at"]
+    return {"fit": seconds, **took, "hash": run.bundle.content_hash[:12], "resumed": resumed}
+
+
+def counted(checkpoints: Any, tree_session: Any) -> dict[str, float]:
+    """Seconds that the rounds wait for a checkpoint, and CPU seconds of the thread that writes."""
+    took = {"in_rounds": 0.0, "beside": 0.0, "saved": 0}
+
+    def timed(of: Any, name: str, key: str, clock: Any) -> None:
+        real = getattr(of, name)
+
+        def call(*args: Any) -> Any:
+            began = clock()
+            try:
+                return real(*args)
+            finally:
+                took[key] += clock() - began
+                took["saved"] += key == "beside"
+
+        setattr(of, name, call)
+
+    timed(tree_session.TreeSession, "save", "in_rounds", time.perf_counter)
+    timed(checkpoints.Saver, "offer", "in_rounds", time.perf_counter)
+    timed(checkpoints.Checkpoints, "save", "beside", time.thread_time)
+    return took
+
+
+def kill_controller(lake: Any) -> None:
+    """Kills Ray Train's controller once the run has a checkpoint."""
+    import signal
+
+    from raypipe.engine import processes
+
+    before = set(lake.files.list("runs"))
+    while not [n for n in lake.files.list("runs") if "/checkpoints/" in n and n not in before]:
+        time.sleep(0.05)
+    for process in processes.descendants(os.getpid()):
+        if b"TrainController" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def theirs(asked: dict[str, Any]) -> dict[str, Any]:
+    """Ray Train as documented, with or without its callback; each worker reads the files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import ray.train
+    import xgboost
+    from deltalake import DeltaTable
+    from ray.train.xgboost import RayTrainReportCallback, XGBoostTrainer
+
+    from raypipe.engine.cluster import ensure_ray
+
+    ensure_ray()
+    files = sorted(DeltaTable(f"{train_delta.lake_root(asked['scale'])}/rows").file_uris())
+    params, rounds, every = train_delta.params(2), asked["rounds"], asked.get("every")
+
+    def loop() -> None:
+        table = pa.concat_tables(pq.read_table(file) for file in files)
+        names = [name for name in table.column_names if name != "label"]
+        data = xgboost.QuantileDMatrix(table.select(names), label=table["label"].to_numpy())
+        callbacks = [RayTrainReportCallback(frequency=every)] if every else []
+        xgboost.train(params, data, rounds, evals=[(data, "train")], callbacks=callbacks)
+
+    began = time.perf_counter()
+    XGBoostTrainer(
+        loop,
+        scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 2}),
+        run_config=ray.train.RunConfig(storage_path=tempfile.mkdtemp()),
+    ).fit()
+    return {"fit": time.perf_counter() - began}
+
+
+def started(asked: dict[str, Any], fault: str | None = None, once: str = "") -> dict[str, Any]:
+    """A run in a process of its own; ``wall`` are the seconds of the process."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("RAYPIPE_FAULT", "RAY_"))}
+    if fault:
+        env |= {"RAYPIPE_FAULT": fault} | ({"RAYPIPE_FAULT_ONCE": once} if once else {})
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", json.dumps(asked)],
+        capture_output=True, text=True, check=False, env=env,
+    )  # fmt: skip
+    wall = time.perf_counter() - began
+    if done.returncode and (not fault or once):
+        raise SystemExit(done.stderr[-3000:])
+    told = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+    print(f"{asked} {fault or ''}: {wall:.1f} s {told}", file=sys.stderr, flush=True)
+    return {"wall": wall, **told}
+
+
+def checkpoint_cost(base: dict[str, Any], repeats: int) -> dict[str, Any]:
+    runs: dict[str, list[dict[str, Any]]] = {"none": [], "each": []}
+    for number in range(repeats):
+        for name in ("none", "each") if number % 2 == 0 else ("each", "none"):
+            every = {"every": EVERY_S} if name == "each" else {}
+            runs[name].append(
+                started({**base, **every, "run_on": "local", "turn": f"{name}{number}"})
+            )
+    cost = [(one["in_rounds"] + one["beside"]) / one["fit"] for one in runs["each"]]
+    return {
+        "none_s": [round(one["fit"], 2) for one in runs["none"]],
+        "each_s": [round(one["fit"], 2) for one in runs["each"]],
+        "saved": [one["saved"] for one in runs["each"]],
+        "in_rounds_s": [round(one["in_rounds"], 4) for one in runs["each"]],
+        "beside_s": [round(one["beside"], 4) for one in runs["each"]],
+        "cost": round(statistics.median(cost), 5),
+        "wall_s": round(statistics.median(one["wall"] for one in runs["each"]), 2),
+    }
+
+
+def peer(base: dict[str, Any]) -> dict[str, Any]:
+    short, found = {**base, "rounds": SHORT, "run_on": "ray"}, {}
+    for way in ("ours", "theirs"):
+        for every in (None, STEP):
+            one = started({**short, "way": way, "every": every, "turn": f"{way}{every}"})
+            found[f"{way}, {f'each {every} rounds' if every else 'none'}"] = round(one["fit"], 2)
+    return found
+
+
+def recovery(base: dict[str, Any], wall: float, folder: str) -> dict[str, Any]:
+    at = f"training:round:{int(base['rounds'] * 0.6)}"
+    every = {**base, "every": EVERY_S}
+    killed = started({**every, "run_on": "local", "turn": "driver"}, at)
+    again = started({**every, "run_on": "local", "turn": "driver"})
+    found = {"driver": round(killed["wall"] + again["wall"] - wall, 2)}
+    alone = started({**every, "run_on": "ray", "turn": "alone"})
+    worker = started({**every, "run_on": "ray", "turn": "worker"}, at, f"{folder}/killed")
+    found["worker"] = round(worker["fit"] - alone["fit"], 2)
+    given = {**every, "run_on": "ray", "turn": "controller", "kill": "controller"}
+    found["controller"] = round(started(given)["fit"] - alone["fit"], 2)
+    return {**found, "undisturbed_ray_s": round(alone["fit"], 2), "resumed_at": again["resumed"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--scale", type=float, default=0.2, help="of 2M rows (default 0.2)")
+    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--repeats", type=int, default=3, help="fits for the cost (default 3)")
+    parser.add_argument("--only", default="cost,peer,recovery", help="by comma")
+    asked = parser.parse_args()
+    if asked.one:
+        one = json.loads(asked.one)
+        print(json.dumps((theirs if one.get("way") == "theirs" else ours)(one)))
+        return
+    train_delta.make(asked.scale)
+    base = {"scale": asked.scale, "rounds": asked.rounds, "stamp": time.time_ns()}
+    only = asked.only.split(",")
+    cost = checkpoint_cost(base, asked.repeats)
+    told: dict[str, Any] = {"rows": int(train_delta.ROWS * asked.scale), **base, "cost": cost}
+    print(f"fit without checkpoints {cost['none_s']} s, each {EVERY_S:g} s {cost['each_s']} s")
+    print(f"a checkpoint's cost: {cost['cost']:.2%} of the time ({cost['saved']} saved)")
+    if "peer" in only:
+        told["peer"] = peer(base)
+        print(f"seconds of a fit of {SHORT} rounds on Ray Train: {told['peer']}")
+    if "recovery" in only:
+        with tempfile.TemporaryDirectory() as folder:
+            told["lost_s"] = recovery(base, cost["wall_s"], folder)
+        print(f"seconds lost by a kill: {told['lost_s']} (goal {EVERY_S + 15:g})")
+    print(f"written to {common.save('train_recovery', told)}")
+
+
+if __name__ == "__main__":
+    main()
