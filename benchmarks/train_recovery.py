@@ -1,7 +1,8 @@
 """What checkpoints cost, and what a kill costs: ours, and Ray's callback for XGBoost.
 
     make bench-train_recovery
-    python benchmarks/train_recovery.py --scale 0.5 --rounds 600
+    python benchmarks/train_recovery.py --only kills
+    python benchmarks/train_recovery.py --only kills --kills controller,driver_on_ray
 
 400,000 rows by 28 features of ``train_delta``, 400 rounds, one rank. A row is one run in a process
 of its own; ``fit`` are the seconds of the call. Three questions:
@@ -10,8 +11,10 @@ of its own; ``fit`` are the seconds of the call. Three questions:
   (save the model, copy the history), ``beside`` CPU seconds of the thread that writes. Their sum is
   the cost. A fit without checkpoints stands beside it; the difference is within the noise;
 - the same on Ray Train, each 10 rounds of 30, and Ray's ``RayTrainReportCallback(frequency=10)``;
-- a SIGKILL after 60% of the rounds. ``lost`` is the time of all that ran, over the undisturbed run:
-  of both processes from start to end where the driver is killed, of the call to ``fit`` elsewhere.
+- a SIGKILL after 60% of the rounds: of the process that trains by itself, of a worker of Ray Train,
+  and where asked for of its controller and of the driver of a Ray. ``lost`` is the time of all that
+  ran, over the undisturbed run: of both processes from start to end where the driver is killed, of
+  the call to ``fit`` elsewhere. The finished bytes are compared too.
 """
 
 from __future__ import annotations
@@ -43,9 +46,9 @@ def ours(asked: dict[str, Any]) -> dict[str, Any]:
 
     took = counted(checkpoints, tree_session)
     every: Any = asked.get("every") or 10**9
-    rows = rp.Lake(train_delta.lake_root(asked["scale"])).table("rows").at()
+    rows = rp.Lake(train_delta.lake_root(asked["scale"], train_delta.FEATURES)).table("rows").at()
     trainer = rp.Trainer(
-        rp.Recipe(rp.transforms.select(*train_delta.NAMES)),
+        rp.Recipe(rp.transforms.select(*train_delta.names(train_delta.FEATURES))),
         label="label",
         learner=rp.XGBoost(rounds=asked["rounds"], max_depth=train_delta.DEPTH),
         cpus_per_worker=2,
@@ -114,7 +117,11 @@ def theirs(asked: dict[str, Any]) -> dict[str, Any]:
     from raypipe.engine.cluster import ensure_ray
 
     ensure_ray()
-    files = sorted(DeltaTable(f"{train_delta.lake_root(asked['scale'])}/rows").file_uris())
+    files = sorted(
+        DeltaTable(
+            f"{train_delta.lake_root(asked['scale'], train_delta.FEATURES)}/rows"
+        ).file_uris()
+    )
     params, rounds, every = train_delta.params(2), asked["rounds"], asked.get("every")
 
     def loop() -> None:
@@ -167,7 +174,6 @@ def checkpoint_cost(base: dict[str, Any], repeats: int) -> dict[str, Any]:
         "in_rounds_s": [round(one["in_rounds"], 4) for one in runs["each"]],
         "beside_s": [round(one["beside"], 4) for one in runs["each"]],
         "cost": round(statistics.median(cost), 5),
-        "wall_s": round(statistics.median(one["wall"] for one in runs["each"]), 2),
     }
 
 
@@ -180,18 +186,40 @@ def peer(base: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def recovery(base: dict[str, Any], wall: float, folder: str) -> dict[str, Any]:
+def recovery(base: dict[str, Any], kills: list[str], folder: str) -> dict[str, Any]:
     at = f"training:round:{int(base['rounds'] * 0.6)}"
-    every = {**base, "every": EVERY_S}
-    killed = started({**every, "run_on": "local", "turn": "driver"}, at)
-    again = started({**every, "run_on": "local", "turn": "driver"})
-    found = {"driver": round(killed["wall"] + again["wall"] - wall, 2)}
-    alone = started({**every, "run_on": "ray", "turn": "alone"})
-    worker = started({**every, "run_on": "ray", "turn": "worker"}, at, f"{folder}/killed")
-    found["worker"] = round(worker["fit"] - alone["fit"], 2)
-    given = {**every, "run_on": "ray", "turn": "controller", "kill": "controller"}
-    found["controller"] = round(started(given)["fit"] - alone["fit"], 2)
-    return {**found, "undisturbed_ray_s": round(alone["fit"], 2), "resumed_at": again["resumed"]}
+    found: dict[str, Any] = {}
+
+    def run(where: str, turn: str, *fault: str, **more: Any) -> dict[str, Any]:
+        asked = {**base, **more, "every": EVERY_S, "run_on": where, "turn": f"{turn} {where}"}
+        return started(asked, *fault)
+
+    def told(kill: str, lost: float, alone: dict[str, Any], last: dict[str, Any]) -> None:
+        found[kill] = {
+            "lost_s": round(lost, 2),
+            "undisturbed_s": {"fit": round(alone["fit"], 2), "process": round(alone["wall"], 2)},
+            "resumed_at": last["resumed"],
+            "same_bytes": last["hash"] == alone["hash"],
+        }
+        print(f"lost by a kill of the {kill}: {found[kill]} (goal {EVERY_S + 15:g} s)", flush=True)
+
+    places = {"driver": "local", "driver_on_ray": "ray", "worker": "ray", "controller": "ray"}
+    for place in sorted({places[kill] for kill in kills}):
+        alone = run(place, "alone")
+        for kill in (kill for kill in kills if places[kill] == place):
+            if kill.startswith("driver"):
+                killed = run(place, kill, at)
+                last = run(place, kill)
+                told(kill, killed["wall"] + last["wall"] - alone["wall"], alone, last)
+            elif kill == "worker":
+                last = run(place, kill, at, f"{folder}/killed")
+                if not Path(folder, "killed").exists():
+                    raise SystemExit("no worker was killed")
+                told(kill, last["fit"] - alone["fit"], alone, last)
+            else:
+                last = run(place, kill, kill="controller")
+                told(kill, last["fit"] - alone["fit"], alone, last)
+    return found
 
 
 def main() -> None:
@@ -200,7 +228,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.2, help="of 2M rows (default 0.2)")
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=3, help="fits for the cost (default 3)")
-    parser.add_argument("--only", default="cost,peer,recovery", help="by comma")
+    parser.add_argument("--only", default="cost,peer,kills", help="by comma")
+    parser.add_argument("--kills", default="driver,worker", help="also controller, driver_on_ray")
     asked = parser.parse_args()
     if asked.one:
         one = json.loads(asked.one)
@@ -209,17 +238,17 @@ def main() -> None:
     train_delta.make(asked.scale)
     base = {"scale": asked.scale, "rounds": asked.rounds, "stamp": time.time_ns()}
     only = asked.only.split(",")
-    cost = checkpoint_cost(base, asked.repeats)
-    told: dict[str, Any] = {"rows": int(train_delta.ROWS * asked.scale), **base, "cost": cost}
-    print(f"fit without checkpoints {cost['none_s']} s, each {EVERY_S:g} s {cost['each_s']} s")
-    print(f"a checkpoint's cost: {cost['cost']:.2%} of the time ({cost['saved']} saved)")
+    told: dict[str, Any] = {"rows": int(train_delta.ROWS * asked.scale), **base}
+    if "cost" in only:
+        cost = told["cost"] = checkpoint_cost(base, asked.repeats)
+        print(f"fit without checkpoints {cost['none_s']} s, each {EVERY_S:g} s {cost['each_s']} s")
+        print(f"a checkpoint's cost: {cost['cost']:.2%} of the time ({cost['saved']} saved)")
     if "peer" in only:
         told["peer"] = peer(base)
         print(f"seconds of a fit of {SHORT} rounds on Ray Train: {told['peer']}")
-    if "recovery" in only:
+    if "kills" in only:
         with tempfile.TemporaryDirectory() as folder:
-            told["lost_s"] = recovery(base, cost["wall_s"], folder)
-        print(f"seconds lost by a kill: {told['lost_s']} (goal {EVERY_S + 15:g})")
+            told["kills"] = recovery(base, asked.kills.split(","), folder)
     print(f"written to {common.save('train_recovery', told)}")
 
 
