@@ -71,11 +71,13 @@ def changed(draw: Draw) -> dict[str, Any]:
         elif way == 1:
             inside[key] = copy.deepcopy(_at(stored, draw(st.sampled_from(places))))
         elif way == 2 and isinstance(inside, list):
-            inside.insert(key, draw(WILD))
+            inside.insert(key, copy.deepcopy(draw(WILD)))
         elif way == 3 and isinstance(inside, dict):
-            inside[draw(st.sampled_from([*inside, "extra"]))] = draw(WILD)
+            name = draw(st.sampled_from([*inside, "extra"]))
+            inside[name] = copy.deepcopy(draw(WILD))
         else:
-            inside[key] = draw(WILD | st.integers(-(2**70), 2**70) | st.floats())
+            wild = draw(WILD | st.integers(-(2**70), 2**70) | st.floats())
+            inside[key] = copy.deepcopy(wild)  # a later change must not reach the list above
         if not stored:
             break
     return stored
