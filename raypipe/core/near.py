@@ -12,8 +12,8 @@ _LONG, _MANY = 100, 5_000
 """What two texts share takes the square of their length, so long and very many are left out."""
 
 
-def near(name: str, known: Iterable[str]) -> str | None:
-    """A question that holds the up to three nearest names; None where none is near.
+def near(name: str, known: Iterable[str], most: int = 3) -> str | None:
+    """A question that holds the nearest names, at most so many; None where none is near.
 
     Example:
         >>> near("onehot", ["one_hot", "select"])
@@ -22,7 +22,7 @@ def near(name: str, known: Iterable[str]) -> str | None:
     if len(name) > _LONG:
         return None
     short = [one for one in known if len(one) <= _LONG][:_MANY]
-    found = difflib.get_close_matches(name, short, 3)
+    found = difflib.get_close_matches(name, short, most)
     return f"Did you mean {' or '.join(map(repr, found))}?" if found else None
 
 

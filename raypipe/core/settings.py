@@ -4,7 +4,6 @@ errors of raypipe's, with the next act.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import math
@@ -12,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,8 +100,7 @@ def _explained(
     names = [one.name for one in takes]
     for name, value in kwargs.items():
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-            act = f"Did you mean {close[0]!r}?" if close else f"It takes: {', '.join(names)}."
+            act = near(name, names, most=1) or f"It takes: {', '.join(names)}."
             what = f"{kind} takes no argument {name!r}"
             return ConfigError(what, _short(value), hint(name) or act, name)
     placed = [one.name for one in takes if one.kind is one.POSITIONAL_OR_KEYWORD]

@@ -6,11 +6,11 @@ accuracy of a regression, say) is refused before any work, since XGBoost itself 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,5 +172,4 @@ def plain(metric: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to do about an unknown name: the nearest, or all that there are."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]!r}?" if close else f"Use one of: {', '.join(names)}."
+    return near(name, names, most=1) or f"Use one of: {', '.join(names)}."
