@@ -1,4 +1,7 @@
-"""Checkpoints of a run in the lake: written whole beside the rounds, the last two kept."""
+"""Checkpoints of a run in the lake: written whole beside the rounds, the last two kept.
+
+Beside them lies a file for each time that the run began, or began again, with its round.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,7 @@ class Checkpoints:
         self._files = lake.files
         self._run_id = run_id
         self._folder = f"runs/{run_id}/checkpoints"
+        self._begins = f"runs/{run_id}/begins"
 
     def names(self) -> list[str]:
         """The files that are there, the oldest first."""
@@ -96,8 +100,31 @@ class Checkpoints:
         for one in older[:-_KEPT]:
             patient(self._files.delete, one)
 
+    def begin(self, resumes: bool = True) -> State:
+        """The state that the rounds begin from now, which is written down.
+
+        Args:
+            resumes: whether the learner can go on from a state that is not the last.
+        """
+        state = self.latest()
+        if not (resumes or state.done):
+            state = State()
+        self.note_begin(state.rounds)
+        return state
+
+    def note_begin(self, rounds: int) -> None:
+        """Writes down that rounds begin to grow from here."""
+        number = len(patient(self._files.list, self._begins))
+        patient(self._files.put, f"{self._begins}/{number:06d}-{rounds:08d}", str(rounds).encode())
+
+    def begins(self) -> list[int]:
+        """The rounds from which the run began to grow, each time that it did."""
+        names = sorted(self._files.list(self._begins))
+        return [int(name.rpartition("-")[2]) for name in names]
+
     def clear(self) -> None:
         """Removes all of them."""
+        self._files.delete(self._begins)
         self._files.delete(self._folder)
 
 

@@ -17,12 +17,12 @@ import ray
 import ray.train
 from ray.exceptions import RayError
 from ray.train.xgboost import XGBoostTrainer
-from ray.util import placement_group_table, remove_placement_group
 
 from raypipe.core.errors import ResourceError, TrainingError
 from raypipe.engine.cluster import ClusterInfo, ensure_ray
 from raypipe.engine.folders import OwnedFolder
 from raypipe.training.checkpoints import Saver
+from raypipe.training.groups import free_leaked
 from raypipe.training.rounds import Job, checkpoints_of, work
 from raypipe.training.state import State
 
@@ -141,7 +141,7 @@ def run_train(
         return trainer
 
     try:
-        result = fit_through(made, job.run_id, per_worker, info, max_failures)
+        result = fit_through(made, job.run_id, info, max_failures)
         return checkpoints_of(job).latest(), result
     finally:
         folder.remove()
@@ -155,7 +155,6 @@ def resources(cpus: float, gpus: int) -> dict[str, float]:
 def fit_through(
     made: Callable[[int], Any],
     run_id: str,
-    per_worker: dict[str, float],
     info: ClusterInfo,
     max_failures: int,
 ) -> Result:
@@ -164,7 +163,6 @@ def fit_through(
     Args:
         made: the trainer of an attempt, from 0; a ``Quiet`` one.
         run_id: names the run in errors.
-        per_worker: what each rank takes.
         info: the cluster.
         max_failures: how often a lost controller is started again.
 
@@ -174,15 +172,13 @@ def fit_through(
     for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
         os.environ.setdefault(key, value)
     for attempt in range(max_failures + 1):
-        before = _groups()
         trainer = made(attempt)
         try:
             return trainer.fit()
         except ray.train.TrainingFailedError as error:
             raise _unfinished(run_id, error) from error
         except RayError as error:  # the controller died; its placement group outlives it
-            if info.local:
-                _free(before, per_worker)
+            free_leaked()
             if attempt == max_failures:
                 raise _unfinished(run_id, error) from error
         except KeyboardInterrupt:
@@ -201,7 +197,7 @@ def _loop(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     checkpoints = checkpoints_of(job)
-    begin = checkpoints.latest() if rank == 0 else State()
+    begin = checkpoints.begin(job.learner.takes.resumes) if rank == 0 else State()
     if world > 1:
         begin = xgboost.collective.broadcast(begin, 0)
     saver = Saver(checkpoints) if rank == 0 else None
@@ -218,28 +214,6 @@ def _unfinished(run_id: str, error: BaseException) -> TrainingError:
         _reason(error),
         "What was done is kept: the same fit goes on from the last checkpoint.",
     )
-
-
-def _groups() -> set[str]:
-    return set(placement_group_table())
-
-
-def _free(before: set[str], bundle: dict[str, float]) -> None:
-    """Removes the placement groups that a dead controller left, so that the next one can start."""
-    for name, group in placement_group_table().items():
-        ours = all(
-            {key: float(value) for key, value in one.items()} == bundle
-            for one in group["bundles"].values()
-        )
-        if name not in before and ours and group["state"] != "REMOVED":
-            remove_placement_group(_handle(name))
-
-
-def _handle(name: str) -> Any:
-    from ray._raylet import PlacementGroupID
-    from ray.util.placement_group import PlacementGroup
-
-    return PlacementGroup(PlacementGroupID(bytes.fromhex(name)))
 
 
 def _reason(error: BaseException) -> str:

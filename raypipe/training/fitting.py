@@ -12,9 +12,10 @@ from raypipe.core.faults import fault_point
 from raypipe.engine.cluster import cores
 from raypipe.engine.progress import Line
 from raypipe.models import ModelBundle
+from raypipe.training.checkpoints import patient
 from raypipe.training.figures import final_figures
 from raypipe.training.plan import plan_shards, to_json
-from raypipe.training.progress import Watch, watched
+from raypipe.training.progress import Watch, begins_logged, watched
 from raypipe.training.run import Run
 from raypipe.training.stored import keep_finished, read_finished
 from raypipe.training.survey import Survey, survey
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from raypipe.features import FittedRecipe, Recipe
     from raypipe.lake import Snapshot
     from raypipe.training.asked import Asked
+    from raypipe.training.checkpoints import Checkpoints
     from raypipe.training.learner import Learner
     from raypipe.training.rounds import Job
     from raypipe.training.state import State
@@ -69,7 +71,7 @@ class Fit:
         fitted = self.recipe.fit(self.train, label=self.label, run_on=self.asked.run_on)
         self.learner.check_features(fitted.feature_names)
         job = self.job(fitted)
-        resumed_at, state, result = self._grown(job)
+        state, result, begun = self._grown(job)
         if not state.done:
             beside = read_finished(self.train.lake, run_id, valid)
             if beside is not None:  # another driver of the same run was quicker
@@ -85,7 +87,8 @@ class Fit:
             "why": choice.why,
             "seconds": round(time.monotonic() - began, 3),
             "rounds": state.rounds,
-            "resumed_at": resumed_at,
+            "resumed_at": begun[-1],
+            "begun_at": begun,
             "stopped_early": state.best.stopped,
         }
         keep_finished(self.train.lake, run_id, bundle, state.history, facts)
@@ -137,46 +140,47 @@ class Fit:
             budget=asked.memory_budget,
         )
 
-    def _grown(self, job: Job) -> tuple[int, State, Result | None]:
-        if self.learner.takes.loop:
-            return self._looped(job)
+    def _grown(self, job: Job) -> tuple[State, Result | None, list[int]]:
+        """The last state, Ray's result, and the rounds at which the run began, and began again."""
         from raypipe.training.rounds import checkpoints_of
 
         checkpoints = checkpoints_of(job)
-        resumed_at = checkpoints.latest().rounds
+        with begins_logged(job.run_id, checkpoints):
+            grown = self._looped if self.learner.takes.loop else self._by_rounds
+            state, result = grown(job, checkpoints)
+        return state, result, patient(checkpoints.begins) or [0]
+
+    def _by_rounds(self, job: Job, checkpoints: Checkpoints) -> tuple[State, Result | None]:
         watch = Watch(Line(), self.learner.rounds, self.learner.metrics[0])
         try:
             if self.choice.place == "local":
                 from raypipe.training.local import run_local
 
-                state = run_local(job, self.asked.fewest_workers, watch)
-                return resumed_at, state, None
+                return run_local(job, self.asked.fewest_workers, watch), None
             from raypipe.training.engine import run_train
 
             with watched(watch, checkpoints):
-                state, result = run_train(
+                return run_train(
                     job,
                     num_workers=self.asked.num_workers,
                     cpus_per_worker=self.asked.cpus_per_worker or 1,
                     gpus=gpus_of(self.learner),
                     max_failures=self.asked.max_failures,
                 )
-            return resumed_at, state, result
         finally:
             watch.line.close()
 
-    def _looped(self, job: Job) -> tuple[int, State, Result | None]:
+    def _looped(self, job: Job, checkpoints: Checkpoints) -> tuple[State, Result | None]:
         from raypipe.training.loops.engine import run_loop
         from raypipe.training.loops.settings import TrainLoop
-        from raypipe.training.rounds import checkpoints_of
 
         assert isinstance(self.learner, TrainLoop)
-        checkpoints = checkpoints_of(job)
         kept = checkpoints.latest()
         if kept.done:  # the driver died when the loop had ended
-            return kept.rounds, kept, None
+            checkpoints.note_begin(kept.rounds)
+            return kept, None
         with contextlib.closing(Line()) as line:
-            before, state, result = run_loop(
+            state, result = run_loop(
                 job,
                 self.learner,
                 line,
@@ -186,7 +190,7 @@ class Fit:
                 max_failures=self.asked.max_failures,
             )
         checkpoints.save(state)
-        return before, state, result
+        return state, result
 
     def _bundle(self, state: State, fitted: FittedRecipe, job: Job) -> ModelBundle:
         elastic, valid = self.asked.elastic, self.valid

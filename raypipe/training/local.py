@@ -32,7 +32,7 @@ def run_local(job: Job, num_workers: int, told: Callable[[State], None]) -> Stat
         KeyboardInterrupt: Ctrl-C; what was done is kept, and the same fit goes on.
     """
     checkpoints = checkpoints_of(job)
-    begin = checkpoints.latest()
+    begin = checkpoints.begin(job.learner.takes.resumes)
     saver = Saver(checkpoints)
     try:
         if num_workers == 1:

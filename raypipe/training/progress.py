@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from raypipe.training.checkpoints import Checkpoints
     from raypipe.training.state import State
 
+_logger = logging.getLogger(__name__)
 _EVERY_S = 0.25
 _LOOK_S = 2.0
 _LEAVE_S = 1.0  # a look may take minutes where storage fails; the run does not wait for it
@@ -96,6 +98,46 @@ def watched(watch: Watch, checkpoints: Checkpoints) -> Iterator[None]:
 
     with looking(look, _LOOK_S):
         yield
+
+
+@contextlib.contextmanager
+def begins_logged(run_id: str, checkpoints: Checkpoints) -> Iterator[None]:
+    """Tells the log from which round a run begins, and each time that it begins again.
+
+    Where a lost worker is replaced, the driver hears of it here alone.
+    """
+    try:
+        first = seen = len(checkpoints.begins())
+    except (RaypipeError, OSError):  # a log must not end a run
+        yield
+        return
+    lock = threading.Lock()
+
+    def look() -> None:
+        nonlocal seen
+        with lock:
+            found = checkpoints.begins()
+            for number in range(seen, len(found)):
+                level = logging.INFO if number == first else logging.WARNING
+                _logger.log(level, begin_text(run_id, found[number], again=number > first))
+            seen = max(seen, len(found))
+
+    with looking(look, _LOOK_S):
+        yield
+    with contextlib.suppress(RaypipeError, OSError):
+        look()
+
+
+def begin_text(run_id: str, rounds: int, *, again: bool) -> str:
+    """What the log says when rounds begin to grow.
+
+    Args:
+        run_id: the run.
+        rounds: those it has.
+        again: whether they grew in this fit before.
+    """
+    went = f"resumed at round {rounds}" if rounds else "begins at round 0"
+    return f"run {run_id} was broken off, and {went}" if again else f"run {run_id} {went}"
 
 
 @contextlib.contextmanager

@@ -99,8 +99,6 @@ def _worked(
     folder: str,
 ) -> State:
     session = _session(job, rank, world, folder)
-    if not job.learner.takes.resumes:
-        begin = State()
     if begin.model:
         session.load(begin.model)
     return _grow(job, session, begin, step, saver)

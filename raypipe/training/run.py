@@ -32,7 +32,9 @@ class Run:
         result: the plain Ray ``Result``; ``None`` when the run trained in this process, or had
             been finished before and was read back.
         facts: how it went, which the model does not depend on: ``ran_on`` and ``why``,
-            ``seconds``, ``rounds``, ``resumed_at`` (the round, if it went on), ``stopped_early``.
+            ``seconds``, ``rounds``, ``stopped_early``, ``begun_at`` (the rounds at which it began
+            and began again, whoever was lost: a worker, the controller, the driver) and
+            ``resumed_at`` (the last of these, 0 if it was never broken off).
     """
 
     def __init__(
@@ -82,15 +84,20 @@ class Run:
         figures = ", ".join(
             f"{name}={value:.4f}" for name, value in self.metrics.items() if value is not None
         )
-        return f"Run({self.id}, {self.bundle.manifest['rows']} rows, {figures or 'not validated'})"
+        told = [self.id, f"{self.bundle.manifest['rows']} rows", figures or "not validated"]
+        if self.facts.get("resumed_at"):
+            told.append(f"resumed at round {self.facts['resumed_at']}")
+        return f"Run({', '.join(told)})"
 
     def _repr_html_(self) -> str:
+        begun = self.facts.get("begun_at", [])
         rows: dict[str, Any] = {
             "run": self.id,
             "model": self.bundle.content_hash[:12],
             "rows": self.bundle.manifest["rows"],
             "workers": self.bundle.manifest["num_workers"],
             "ran on": self.facts.get("ran_on", ""),
+            **({"began at rounds": begun} if len(begun) > 1 else {}),
             **{k: f"{v:.4f}" for k, v in self.metrics.items() if v is not None},
         }
         several = any(len(v) > 1 for figures in self.history.values() for v in figures.values())

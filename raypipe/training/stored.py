@@ -2,8 +2,8 @@
 
 ``runs/<id>/config.json`` is written before any work, so that a run whose driver died can be gone on
 with by its id. ``runs/<id>/finished/`` holds the bundle and the facts; of these ``history.json``
-comes last, and says that the run is finished. ``runs/<id>/checkpoints/`` goes when the tables of
-runs have been told of it.
+comes last, and says that the run is finished. ``runs/<id>/checkpoints/`` and ``runs/<id>/begins/``
+go when the tables of runs have been told of it.
 """
 
 from __future__ import annotations

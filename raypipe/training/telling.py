@@ -72,6 +72,7 @@ def _told_finished(runs: Runs, run: Run) -> bool:
             rounds=run.facts["rounds"],
             rows=run.bundle.manifest["rows"],
             seconds=run.facts["seconds"],
+            resumed_at=run.facts["resumed_at"],
             artifacts=folder(run.id),
             logs=_kept_by_ray(run),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import xgboost
@@ -28,17 +28,62 @@ if TYPE_CHECKING:
 
     from raypipe.training.feeding import Feed
     from raypipe.training.learner import Build, Figures
-    from raypipe.training.trees import XGBoost
+    from raypipe.training.objectives import Objective, Task
 
 Evals = list[tuple[xgboost.DMatrix, str]]
 _SHARE = 0.5  # of the machine's memory, for all ranks on it
 _AT_ONCE = 4  # pieces of files that a rank reads at a time, at most
 
 
+class TreeSettings(Protocol):
+    """What a session asks of its learner, ``XGBoost``."""
+
+    @property
+    def rounds(self) -> int:
+        """How many to grow at most."""
+
+    @property
+    def learning_rate(self) -> float | Schedule:
+        """Shrinkage of each tree."""
+
+    @property
+    def max_bin(self) -> int:
+        """Histogram bins a feature."""
+
+    @property
+    def categorical(self) -> Sequence[str]:
+        """Features whose values are codes."""
+
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"cuda"``."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Further parameters, by XGBoost's names."""
+
+    @property
+    def objective(self) -> Objective:
+        """What is learned."""
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """What is evaluated after each round."""
+
+    def booster_params(
+        self, *, seed: int, threads: int, features: Sequence[str] = (), classes: int | None = None
+    ) -> dict[str, Any]:
+        """The parameters as ``xgboost.Booster`` takes them."""
+
+
 class TreeSession:
     """XGBoost's booster, its matrices, and the settings of each round."""
 
-    def __init__(self, learner: XGBoost, evals: Evals, params: Mapping[str, Any]) -> None:
+    def __init__(self, learner: TreeSettings, evals: Evals, params: Mapping[str, Any]) -> None:
         """Made by ``of``; the first of the matrices is trained on."""
         self._learner = learner
         self._evals = self._watched = evals
@@ -48,7 +93,9 @@ class TreeSession:
         self._loss: TrainLoss | None = None
 
     @classmethod
-    def of(cls, learner: XGBoost, train: Feed, valid: Feed | None, build: Build) -> TreeSession:
+    def of(
+        cls, learner: TreeSettings, train: Feed, valid: Feed | None, build: Build
+    ) -> TreeSession:
         """Reads and bins the rows."""
         columns = Columns.of(build.features, [*learner.categorical, *build.categorical])
         rows = train.rows + (valid.rows if valid else 0)
@@ -144,7 +191,7 @@ def _evals(
     return build.shared.get((max_bin, kinds, mode, reader), made)
 
 
-def _is_log_loss(learner: XGBoost) -> bool:
+def _is_log_loss(learner: TreeSettings) -> bool:
     """Whether the log loss of two classes is all that is to be told of the rows to learn from."""
     plain = learner.objective.name == "binary:logistic" and list(learner.metrics) == ["logloss"]
     return plain and learner.device == "cpu"
@@ -160,7 +207,7 @@ def _figures(line: str) -> Figures:
     return found
 
 
-def rehearse(learner: XGBoost) -> None:
+def rehearse(learner: TreeSettings) -> None:
     """Grows a tree on a few rows, so that XGBoost itself judges the parameters.
 
     Raises:

@@ -20,7 +20,16 @@ import pytest
 
 import raypipe as rp
 from tests.faults import drivers
-from tests.faults.training_run import KINDS, REACHED, Kill, drive, drive_nodes, fill, fit
+from tests.faults.training_run import (
+    KINDS,
+    REACHED,
+    Kill,
+    began,
+    drive,
+    drive_nodes,
+    fill,
+    fit,
+)
 
 WHO = ["here"] * 13 + ["worker"] * 4 + ["controller", "driver", "node"]
 
@@ -112,24 +121,35 @@ def test_a_kill_changes_no_byte(
         assert not out.exists()
         if case.who == "driver":
             request.getfixturevalue("ray_session")
-            found = fit(there, run_on="ray", **case.given).bundle.content_hash
+            run = fit(there, run_on="ray", **case.given)
+            found, facts = run.bundle.content_hash, run.facts
         else:
             assert drivers.run(drive, root, str(out), {}, {**case.given, "run_on": "local"}) == 0
-            found = json.loads(out.read_text())["hash"]
+            found, facts = json.loads(out.read_text()).values()
     elif case.who == "node":
         node = {"rank": case.rank, "at": case.at, "after": case.after, "marker": str(marker)}
         given = {**case.given, "run_on": "ray"}
         assert drivers.run(drive_nodes, root, str(out), node, given) == 0
-        found = json.loads(out.read_text())["hash"]
+        found, facts = json.loads(out.read_text()).values()
     else:
         request.getfixturevalue("ray_session")
         kill = case.kill("self" if case.who == "worker" else case.who, marker)
         run = fit(there, run_on="ray", kill=kill, **case.given)
         assert run.facts["ran_on"] == "ray"
         assert run.history == whole[case.kind, case.workers].history
-        found = run.bundle.content_hash
+        found, facts = run.bundle.content_hash, run.facts
     assert marker.exists()
     assert found == whole[case.kind, case.workers].bundle.content_hash
     (record,) = rp.Runs(there).records()
     assert record.status == "finished"
-    assert not list(Path(root, "runs", record.run_id, "checkpoints").glob("*"))
+    for name in ("checkpoints", "begins"):
+        assert not list(Path(root, "runs", record.run_id, name).glob("*"))
+    begun = facts["begun_at"]  # as told; what the first rank's sessions grew is what was
+    assert len(begun) >= 2
+    assert begun[0] == 0
+    assert record.resumed_at == facts["resumed_at"] == begun[-1]
+    if case.who == "here":
+        assert begun[-1] <= case.at + case.after
+    elif case.who != "driver" and begun[-1] < record.rounds:
+        # else workers that had lost their controller grew the rest
+        assert began(marker)[-1] == begun[-1]

@@ -77,13 +77,15 @@ class Kill:
         if self.who == "driver":
             return [int(Path(f"/proc/{raylet}/stat").read_text().rpartition(")")[2].split()[1])]
         if self.who == "controller":
-            below = (one.pid for one in processes.descendants(raylet))
-            named = (
-                p for p in below if b"TrainController" in Path(f"/proc/{p}/cmdline").read_bytes()
-            )
-            return [next(named)]
+            return [controller_below(raylet)]
         node = int(self.who)
         return [node, *(one.pid for one in processes.descendants(node))]
+
+
+def controller_below(raylet: int) -> int:
+    """The process of Ray Train's controller on a node."""
+    below = (one.pid for one in processes.descendants(raylet))
+    return next(p for p in below if b"TrainController" in Path(f"/proc/{p}/cmdline").read_bytes())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,9 +99,15 @@ class Deadly(rp.XGBoost):
         """A session of which one rank kills."""
         session = rp.XGBoost.build(self, train, valid, build)
         grow, kill = session.grow, self.kill
+        first = True
 
         def deadly(number: int) -> Figures:
+            nonlocal first
             time.sleep(self.pause)
+            if kill is not None and build.rank == 0 and first:
+                with Path(f"{kill.marker}.began").open("a") as told:
+                    told.write(f"{number}\n")
+            first = False
             now = kill is not None and (build.rank, number) == (kill.rank, kill.at)
             if kill is not None and now and not kill.after:
                 kill.strike()
@@ -110,6 +118,11 @@ class Deadly(rp.XGBoost):
 
         session.grow = deadly  # type: ignore[method-assign]
         return session
+
+
+def began(marker: Path) -> list[int]:
+    """The rounds that the first rank's sessions grew first, in order."""
+    return [int(line) for line in Path(f"{marker}.began").read_text().split()]
 
 
 def fill(root: str, options: dict[str, str] | None = None) -> rp.Lake:
@@ -155,6 +168,50 @@ def drive(root: str, out: str, fault: dict[str, str], given: dict[str, Any]) -> 
     os.environ.update(fault)
     run = fit(rp.Lake(root), **given)
     Path(out).write_text(json.dumps({"hash": run.bundle.content_hash, "facts": run.facts}))
+
+
+def drive_resume(root: str, out: str, fault: dict[str, str], run_id: str) -> None:
+    """A driver that goes on with a run of another driver."""
+    os.environ.update(fault)
+    run = rp.Trainer.resume(rp.Lake(root), run_id)
+    Path(out).write_text(json.dumps({"hash": run.bundle.content_hash, "facts": run.facts}))
+
+
+def hold_cluster(folder: str, cpus: int) -> None:
+    """A cluster of one node for other drivers, until there is a file ``stop``.
+
+    Tells its address and its raylet's process in ``cluster``, and again and again in ``groups``
+    how many placement groups are there, and how many CPUs are free.
+    """
+    import ray
+    from ray.cluster_utils import Cluster
+    from ray.util import placement_group_table
+
+    from raypipe.engine.lean import lean_start
+
+    with lean_start(debug=False):
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus})
+        try:
+            ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+            raylet = raylet_of(cluster.head_node).pid
+            tell(folder, "cluster", {"address": cluster.address, "raylet": raylet})
+            while not Path(folder, "stop").exists():
+                states = [group["state"] for group in placement_group_table().values()]
+                alive = sum(state != "REMOVED" for state in states)
+                free = ray.available_resources().get("CPU", 0.0)
+                tell(
+                    folder, "groups", {"alive": alive, "created": "CREATED" in states, "free": free}
+                )
+                time.sleep(0.02)
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+def tell(folder: str, name: str, what: dict[str, Any]) -> None:
+    made = Path(folder, f".{name}")
+    made.write_text(json.dumps(what))
+    made.replace(Path(folder, name))
 
 
 def drive_nodes(root: str, out: str, kill: dict[str, Any], given: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ def run_loop(
     cpus_per_worker: float,
     gpus: int,
     max_failures: int,
-) -> tuple[int, State, Result]:
+) -> tuple[State, Result]:
     """Runs a loop on Ray Train to its end, through failures of workers and controller.
 
     Args:
@@ -88,7 +88,7 @@ def run_loop(
         max_failures: how often lost workers, or a lost controller, are started again.
 
     Returns:
-        How many reports there were before, the finished state, and Ray's result.
+        The finished state, and Ray's result.
 
     Raises:
         ResourceError: the cluster can never hold the workers.
@@ -98,7 +98,6 @@ def run_loop(
     info = check_capacity(num_workers, cpus_per_worker, gpus)
     per_worker = resources(cpus_per_worker, gpus)
     reports = Reports(job.lake, job.run_id)
-    before = len(up_to_checkpoint(reports.read()))
 
     takes = inspect.signature(learner.loop).parameters  # type: ignore[arg-type]
     config = {"seed": job.seed, **learner.config} if takes else None
@@ -124,7 +123,7 @@ def run_loop(
         return trainer
 
     with _told(line, reports):
-        result = fit_through(made, job.run_id, per_worker, info, max_failures)
+        result = fit_through(made, job.run_id, info, max_failures)
     if result.checkpoint is None:
         raise TrainingError(
             f"the loop of run {job.run_id} ended without a checkpoint",
@@ -136,7 +135,7 @@ def run_loop(
     found = reports.read()
     best = Best(round=len(up_to_checkpoint(found)) - 1)  # the model is that of this report
     state = State(model=model, rounds=len(found), history=history_of(found), best=best, done=True)
-    return before, state, result
+    return state, result
 
 
 def _files(job: Job, folder: str) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGrou
 from raypipe.core.errors import RaypipeError
 from raypipe.training.checkpoints import patient
 from raypipe.training.loops.shard import ShardProvider
+from raypipe.training.rounds import checkpoints_of
 
 if TYPE_CHECKING:
     from raypipe.lake import Lake
@@ -100,6 +101,7 @@ class LoopCallback(WorkerGroupCallback, ReportCallback):  # type: ignore[misc]
     def before_init_train_context(self, workers: list[Any]) -> dict[str, list[Any]]:
         """The workers begin, or begin again, from the last checkpoint."""
         self._reports = up_to_checkpoint(Reports(self._job.lake, self._job.run_id).read())
+        checkpoints_of(self._job).note_begin(len(self._reports))
         provider = ShardProvider(self._job, len(workers))
         return {"dataset_shard_provider": [provider] * len(workers)}
 

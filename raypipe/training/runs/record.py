@@ -27,7 +27,7 @@ class RunEvent:
         kind: an attempt started, failed, or finished the run.
         detail: JSON. Of ``started``: ``params``, ``data``, ``tags``, ``code``, ``environment``,
             ``resources``. Of ``failed``: ``error``. Of ``finished``: ``metrics``, ``rounds``,
-            ``rows``, ``seconds``, ``artifacts``, ``logs``.
+            ``rows``, ``seconds``, ``resumed_at``, ``artifacts``, ``logs``.
     """
 
     id: str
@@ -55,6 +55,8 @@ class RunRecord:
         metrics: figures on the validation rows at the end.
         rounds: rounds that the model has.
         rows: labelled rows that it learned from.
+        resumed_at: the round from which it went on when it was last broken off, by the loss of
+            whatever process; 0 if it never was, or had to begin again.
         code: the version of the code that called it (``commit``, and ``dirty`` when files differed
             from it), if that could be told.
         environment: Python, packages and platform of its last attempt.
@@ -76,6 +78,7 @@ class RunRecord:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     rounds: int | None = None
     rows: int | None = None
+    resumed_at: int | None = None
     code: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +111,7 @@ class RunRecord:
             "attempts": self.attempts,
             "rounds": self.rounds,
             "rows": self.rows,
+            "resumed_at": self.resumed_at,
         }
         for prefix, values in (
             ("metric", self.metrics),
@@ -158,6 +162,7 @@ def _record(run_id: str, events: list[RunEvent]) -> RunRecord:
         metrics=detail.get("metrics", {}),
         rounds=detail.get("rounds"),
         rows=detail.get("rows"),
+        resumed_at=detail.get("resumed_at"),
         artifacts=detail.get("artifacts"),
         logs=detail.get("logs"),
         error=last.detail.get("error") if status == "failed" else None,

@@ -192,6 +192,7 @@ class Runs:
         rounds: int,
         rows: int,
         seconds: float,
+        resumed_at: int,
         artifacts: str,
         logs: str | None,
     ) -> None:
@@ -204,6 +205,7 @@ class Runs:
             "rounds": rounds,
             "rows": rows,
             "seconds": round(seconds, 3),
+            "resumed_at": resumed_at,
             "artifacts": artifacts,
             "logs": logs,
         }

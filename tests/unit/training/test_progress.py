@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 import raypipe as rp
 from raypipe.engine.progress import Line
 from raypipe.training.checkpoints import Checkpoints
-from raypipe.training.progress import Watch, text, watched
+from raypipe.training.progress import Watch, begins_logged, text, watched
 from raypipe.training.state import State
 from tests import small
 
@@ -88,3 +89,28 @@ def test_a_run_does_not_wait_for_its_line(tmp_path: Path, monkeypatch: pytest.Mo
     if thread is not None:
         thread.join(60)
     assert out.getvalue() == ""
+
+
+def test_the_log_tells_where_a_run_elsewhere_begins_and_resumes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints = Checkpoints(rp.Lake(tmp_path / "lake"), "run")
+    assert checkpoints.begin() == State()
+    checkpoints.save(State(model=b"x", rounds=3))
+    with caplog.at_level(logging.INFO), begins_logged("run", checkpoints):
+        assert checkpoints.begin().rounds == 3
+        checkpoints.save(State(model=b"x", rounds=7))
+        assert checkpoints.begin().rounds == 7
+        assert checkpoints.begin(resumes=False) == State()
+        checkpoints.save(State(model=b"x", rounds=9, done=True))
+        assert checkpoints.begin(resumes=False).rounds == 9
+    assert checkpoints.begins() == [0, 3, 7, 0, 9]
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        ("INFO", "run run resumed at round 3"),
+        ("WARNING", "run run was broken off, and resumed at round 7"),
+        ("WARNING", "run run was broken off, and begins at round 0"),
+        ("WARNING", "run run was broken off, and resumed at round 9"),
+    ]
+    checkpoints.clear()
+    assert checkpoints.begins() == []
+    assert checkpoints.names() == []
