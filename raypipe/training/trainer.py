@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _GPU = Path("/dev/nvidiactl")
+_ENGINE = "raypipe.training.engine"  # imported by the first fit on Ray
 
 
 @checked_arguments(learners_own)
@@ -345,6 +347,7 @@ class Trainer:
             memory=memory_bytes(),
             cluster_cpus=cluster_cpus() if asked.run_on == "auto" else None,
             elastic=asked.elastic,
+            warm=_ENGINE in sys.modules,
         )
         if loop:
             choice = Choice("ray", "a loop of your own runs on Ray Train's workers")

@@ -73,6 +73,7 @@ def told(runs: Runs, name: str, auc: float, **params: Any) -> None:
             metrics={"roc_auc": auc, "pr_auc": None},
             history=history,
             rounds=3,
+            resumed_at=1,
             rows=100,
             seconds=1.23456,
             artifacts=f"runs/{name}/finished",
