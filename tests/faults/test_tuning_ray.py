@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,31 @@ def test_rows_in_files_of_a_node_are_gone_in_the_end(
     found = tuned(lake, run_on="ray", num_samples=2, workers=2, scheduler="none")
     assert {t.status for t in found.trials} == {"finished"}
     assert not kept() - before
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are not told here")
+def test_short_trials_keep_their_actors(ray_session: None, tmp_path: Path) -> None:
+    """Ray Tune by itself starts an actor for each trial, and drops it when another is free."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.05):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    line = file.read_bytes()
+                except OSError:
+                    continue
+                if line.startswith(b"ray::TrialActor"):
+                    seen.add(file.parent.name)
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        lake = fill(str(tmp_path))
+        found = tuned(lake, run_on="ray", num_samples=24, workers=2, scheduler="none")
+    finally:
+        done.set()
+        watch.join()
+    assert {t.status for t in found.trials} == {"finished"}
+    assert 1 <= len(seen) <= 4

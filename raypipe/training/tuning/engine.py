@@ -86,7 +86,10 @@ def run_ray(
         search = BasicVariantGenerator(points_to_evaluate=points)
         config = {NUMBER: tune.choice(list(book.open)), **domains}
     try:
-        with _settings(), _interruptible() as interrupted:
+        # Left alone Ray Tune asks for one actor at a time, and drops it when a trial that ended
+        # leaves its own: short trials would run one after another, and actors start all the while.
+        pending = {} if population else {"TUNE_MAX_PENDING_TRIALS_PG": str(workers)}
+        with _settings(pending), _interruptible() as interrupted:
             results = tune.Tuner(
                 tune.with_resources(made, resources),
                 param_space=config,
@@ -126,9 +129,10 @@ def run_ray(
 
 
 @contextlib.contextmanager
-def _settings() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _SETTINGS}
-    os.environ.update({name: value for name, value in _SETTINGS.items() if before[name] is None})
+def _settings(more: Mapping[str, str]) -> Iterator[None]:
+    settings = {**_SETTINGS, **more}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update({name: value for name, value in settings.items() if before[name] is None})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Ray's own, about itself
