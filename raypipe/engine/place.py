@@ -30,6 +30,15 @@ class Choice:
     why: str
 
 
+def reading_place(run_on: RunOn) -> RunOn:
+    """Where the rows are looked through for what is to run there.
+
+    Work that was asked to run on a cluster may still be prepared here: ``"auto"`` reads few rows
+    in this process, sooner than a cluster's workers start.
+    """
+    return "local" if run_on == "local" else "auto"
+
+
 def check_run_on(run_on: object) -> None:
     """Looks at what a caller asked for.
 

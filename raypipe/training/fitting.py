@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raypipe.core.errors import ConfigError, SchemaError, TrainingError
 from raypipe.core.faults import fault_point
 from raypipe.engine.cluster import cores
+from raypipe.engine.place import reading_place
 from raypipe.engine.progress import Line
 from raypipe.models import ModelBundle
 from raypipe.training.checkpoints import patient
@@ -68,7 +69,9 @@ class Fit:
         """
         run_id, choice, valid = self.run_id, self.choice, self.valid
         began = time.monotonic()
-        fitted = self.recipe.fit(self.train, label=self.label, run_on=self.asked.run_on)
+        fitted = self.recipe.fit(
+            self.train, label=self.label, run_on=reading_place(self.asked.run_on)
+        )
         self.learner.check_features(fitted.feature_names)
         job = self.job(fitted)
         state, result, begun = self._grown(job)
@@ -114,13 +117,14 @@ class Fit:
         from raypipe.training.rounds import Job
 
         asked, train, valid, choice = self.asked, self.train, self.valid, self.choice
-        look = survey(train, fitted, self.roles, run_on=choice.place)
+        place = reading_place(choice.place)
+        look = survey(train, fitted, self.roles, run_on=place)
         self.learner.check_labels(look.labels)
         plan_shards(look.known, asked.fewest_workers, look.runs)  # refuses too few rows
         other = None
         if valid is not None:
             _check_valid(fitted, valid)
-            other = survey(valid, fitted, self.roles, run_on=choice.place, wanted="valid")
+            other = survey(valid, fitted, self.roles, run_on=place, wanted="valid")
             self.learner.check_labels(look.labels.with_ends_of(other.labels))
         local = max(1, cores() // asked.most_workers)
         placed = {"training": True} if hasattr(fitted, "training_features") else {}

@@ -79,7 +79,8 @@ class Trainer:
             local disk. By default half of the machine's memory. Fitting the recipe, which comes
             before, takes some times a row group of the table for each core, whatever the budget.
         run_on: ``"local"`` in this process, ``"ray"`` with Ray Train, ``"auto"`` by what is known
-            of the rows and the cluster; ``Run.facts`` says which it was.
+            of the rows and the cluster; ``Run.facts`` says which. The recipe is fitted where that
+            is quicker, but for ``"local"``.
         max_failures: how often a lost worker is replaced before ``fit`` gives up.
 
     Raises:

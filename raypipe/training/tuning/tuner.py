@@ -15,6 +15,7 @@ from raypipe.core.identity import content_hash
 from raypipe.core.markup import html_facts
 from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
 from raypipe.engine.folders import OwnedFolder
+from raypipe.engine.place import reading_place
 from raypipe.engine.progress import Line
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
@@ -221,7 +222,8 @@ class Tuner:
                 trainer.asked = replace(trainer.asked, run_on=self.run_on)
             run_whole(trainer, train, valid, book, **names)  # type: ignore[arg-type]
             return None
-        recipe = self.trainer.recipe.fit(train, label=self.trainer.label, run_on=self.run_on)
+        place = reading_place(self.run_on)
+        recipe = self.trainer.recipe.fit(train, label=self.trainer.label, run_on=place)
         self.trainer.learner.check_features(recipe.feature_names)
         rows = sum(part.rows for one in (train, valid) for part in one.parts())
         choice = self._choice(rows * len(recipe.feature_names), cluster_cpus())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from raypipe.core.errors import ConfigError
 from raypipe.engine.parts import run_parts
-from raypipe.engine.place import choose
+from raypipe.engine.place import choose, reading_place
 
 GB = 10**9
 
@@ -33,6 +34,11 @@ def test_the_choice(run_on: str, parts: int, nbytes: int, cpus: float | None, pl
     assert found.why
     with pytest.raises(ConfigError, match="place"):
         choose("moon", parts=parts, nbytes=nbytes, cores=2, cluster_cpus=cpus)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("asked", "read"), [("local", "local"), ("ray", "auto"), ("auto", "auto")])
+def test_where_rows_are_looked_through(asked: Any, read: str) -> None:
+    assert reading_place(asked) == read
 
 
 def test_here_the_first_error_in_order_wins_and_the_rest_is_not_run() -> None:
