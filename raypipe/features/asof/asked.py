@@ -97,11 +97,11 @@ class Asked:
             whole = whole.drop_nulls()
         keys = whole.drop("#row", "#time")
         codes = _codes(keys)
-        times, rank = np.unique(whole["#time"].to_numpy(), return_inverse=True)
-        number = codes.of(keys) * np.int64(len(times) + 1) + rank
-        order = np.argsort(number, kind="stable")
-        rows = whole["#row"].cast(pl.Int64).to_numpy()
-        return cls(codes, times, rows[order], number[order], frame.height)
+        times, rank = _ranked(whole["#time"])
+        number = pl.Series("#number", codes.of(keys) * np.int64(len(times) + 1) + rank)
+        ordered = whole.select("#row", number).sort("#number", maintain_order=True)
+        rows, number = ordered["#row"].cast(pl.Int64), ordered["#number"]
+        return cls(codes, times, rows.to_numpy(), number.to_numpy(), frame.height)
 
     @property
     def width(self) -> np.int64:
@@ -162,6 +162,16 @@ class Asked:
             low[some[done]] = left[done]
             some, left, right, wanted = some[going], left[going], right[going], wanted[going]
         return low
+
+
+def _ranked(times: pl.Series) -> tuple[Ints, Ints]:
+    """The distinct times, ascending, and the place of each time among them."""
+    ordered = times.to_frame("#time").with_row_index("#at").sort("#time")
+    sorted_times = ordered["#time"].to_numpy()
+    first = np.diff(sorted_times, prepend=sorted_times[:1] - 1) != 0
+    rank = np.empty(len(first), np.int64)
+    rank[ordered["#at"].to_numpy()] = np.cumsum(first) - 1
+    return sorted_times[first], rank
 
 
 def _codes(keys: pl.DataFrame) -> Codes:

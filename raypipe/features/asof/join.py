@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from raypipe.core.scan import Scan, ScanPart
     from raypipe.engine.parts import Place, RunOn
-    from raypipe.features.asof.found import Found
+    from raypipe.features.asof.found import Best, Found
     from raypipe.features.asof.search import Shape
     from raypipe.features.asof.table import Side
 
@@ -149,8 +149,20 @@ def join(
     if not used:
         return entities.select()
     place = _choose(asked, used, run_on)
-    rows = _search(asked, used, place)
-    made = [_fetch(one, mine, set(wanted), place) for one, mine in zip(used, rows, strict=True)]
+    found = _search(asked, used, place)
+
+    def fetched(at: int) -> pl.DataFrame:
+        side = used[at].side
+        rows = settle(asked, side.shape, found[at], side.tolerance)
+        return _fetch(used[at], rows, set(wanted), place)
+
+    tables = range(len(used))
+    # On the cluster one table after another, each on all of it; here all at once.
+    made = (
+        [fetched(at) for at in tables]
+        if place == "ray"
+        else run_parts(fetched, tables, run_on="local")
+    )
     return pl.concat(made, how="horizontal").select(wanted)
 
 
@@ -174,8 +186,8 @@ class _Search:
         return search(self.asked, self.shapes[table], group)
 
 
-def _search(asked: Asked, sources: Sequence[Source], place: Place) -> list[Ints]:
-    """For each table the number of the row that each row of the entities knows."""
+def _search(asked: Asked, sources: Sequence[Source], place: Place) -> list[Best]:
+    """What the parts of each table gave, merged in their order."""
     shapes = tuple(one.side.shape for one in sources)
     best = [nothing(asked, shape) for shape in shapes]
     count = _GROUPS_AWAY if place == "ray" else _GROUPS_HERE
@@ -184,10 +196,7 @@ def _search(asked: Asked, sources: Sequence[Source], place: Place) -> list[Ints]
         found = run_parts(_Search(asked, shapes), wave, run_on=place)
         for (table, _), one in zip(wave, found, strict=True):
             best[table].take(one)
-    return [
-        settle(asked, shape, mine, one.side.tolerance)
-        for one, shape, mine in zip(sources, shapes, best, strict=True)
-    ]
+    return best
 
 
 def _waves(work: Sequence[tuple[int, Group]], slots: int) -> Iterator[list[tuple[int, Group]]]:
@@ -233,7 +242,9 @@ def _fetch(source: Source, rows: Ints, wanted: set[str], place: Place) -> pl.Dat
     schema = {column: dtype for dtype, column in given.values()}
     count = min(len(each), _GROUPS_AWAY if place == "ray" else 2 * _GROUPS_HERE)
     work = [each[k * len(each) // count : (k + 1) * len(each) // count] for k in range(count)]
-    taken = pl.concat([pl.DataFrame(schema=schema), *run_parts(_Take(columns), work, run_on=place)])
+    taken = pl.concat(
+        [pl.DataFrame(schema=schema), *run_parts(_Take(columns), work, run_on=place, threads=1)]
+    )
     return taken.select(named).select(pl.all().gather(_places(at)))
 
 
