@@ -73,7 +73,8 @@ def _instance(dtype: object) -> pl.DataType:
 
 
 def check_names(schema: Mapping[str, pl.DataType], source: str) -> None:
-    """Every column has a name, and no two names are the same for a reader that ignores case.
+    """Every column has a name without a null character, and no two names are the same for a
+    reader that ignores case.
 
     Raises:
         SchemaError: it is otherwise; no engine could make or read such a table.
@@ -81,6 +82,10 @@ def check_names(schema: Mapping[str, pl.DataType], source: str) -> None:
     seen: dict[str, str] = {}
     for name, dtype in schema.items():
         twin = seen.setdefault(name.casefold(), name)
+        if "\0" in name:  # Arrow hands names on as text that ends there
+            raise SchemaError(
+                "a column's name holds a null character", repr(name), "Rename it.", name
+            )
         if not name or twin != name:
             raise SchemaError(
                 "a column has no name" if not name else "two columns differ only by case",

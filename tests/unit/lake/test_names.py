@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.core.uris import check_name
 from raypipe.lake import Lake
 
@@ -43,3 +43,18 @@ def test_companions_of_a_table_are_written_by_raypipe_only(lake_root: str, endin
     with pytest.raises(ConfigError, match="by raypipe only"):
         table.append(pl.DataFrame({"a": [1]}))
     assert not table.exists
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\0"])
+def test_a_column_that_no_reader_could_name(lake_root: str, name: str) -> None:
+    """Arrow's C interface ends a name there: such a table was written and never read again."""
+    table = Lake(lake_root).table("rows")
+    with pytest.raises(SchemaError, match="null character") as caught:
+        table.append(pl.DataFrame({name: [1]}))
+    assert caught.value.field == name
+    with pytest.raises(SchemaError, match="null character"):
+        table.append(pl.DataFrame({"a": [{name: 1}]}))
+    table.append(pl.DataFrame({"a": [1]}))
+    with pytest.raises(SchemaError):
+        Lake(lake_root).table("rows", evolve="add").append(pl.DataFrame({"a": [1], name: [1]}))
+    assert table.at().count() == 1
