@@ -21,7 +21,7 @@ def near(name: str, known: Iterable[str], most: int = 3) -> str | None:
     """
     if len(name) > _LONG:
         return None
-    short = [one for one in known if len(one) <= _LONG][:_MANY]
+    short = [one for one in dict.fromkeys(known) if len(one) <= _LONG][:_MANY]
     found = difflib.get_close_matches(name, short, most)
     return f"Did you mean {' or '.join(map(repr, found))}?" if found else None
 
