@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,6 +46,18 @@ def checked_arguments(
         return kind
 
     return decorate
+
+
+def check_json(name: str, value: object) -> None:
+    """Refuses a parameter that cannot be stored as JSON.
+
+    Raises:
+        ConfigError: it is not plain JSON, or holds a NaN or an infinity.
+    """
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigError("a parameter must be plain JSON", repr(value)[:80], None, name) from None
 
 
 def check_mapping(name: str, value: object) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
-from raypipe.core.settings import check_mapping, checked_arguments
+from raypipe.core.settings import check_json, check_mapping, checked_arguments
 from raypipe.training.estimator_names import ESTIMATORS
 from raypipe.training.fitness import check_labels
 from raypipe.training.objectives import TASK_LABELS, Objective, Task, nearest
@@ -68,12 +67,7 @@ class Sklearn:
         for name, value in self.params.items():
             if name in _OURS:
                 raise ConfigError(f"raypipe sets {name} itself", value, _OURS[name], name)
-            try:
-                json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    "a parameter must be plain JSON", repr(value)[:80], field=name
-                ) from None
+            check_json(name, value)
 
     @property
     def form(self) -> str:

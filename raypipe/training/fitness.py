@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.settings import check_mapping, check_texts
-from raypipe.training.objectives import nearest
+from raypipe.training.objectives import nearest, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from raypipe.training.survey import Labels
 
 _MOST_CLASSES = 1000
+_STEEPEST = 31
 
 
 def check_labels(wanted: Objective, labels: Labels, classes: int | None = None) -> None:
@@ -45,6 +46,32 @@ def check_labels(wanted: Objective, labels: Labels, classes: int | None = None) 
         )
     if wanted.task == "multiclass":
         _check_classes(labels, classes)
+
+
+def check_metric_labels(metrics: Sequence[str], labels: Labels, steep: bool) -> None:
+    """Refuses labels that a metric of XGBoost cannot judge.
+
+    Args:
+        metrics: by XGBoost's names.
+        labels: what is known of them.
+        steep: whether a gain of ndcg is 2^label - 1, as it is by default, and not the label.
+
+    Raises:
+        RecipeError: a label is out of a metric's range.
+    """
+    for metric in metrics:
+        name = plain(metric)
+        if name in {"map", "pre"} and (labels.low < 0.0 or labels.high > 1.0):
+            what, got, act = "0 or 1", labels.high, "Choose ndcg or another metric."
+        elif name == "ndcg" and steep and labels.high > _STEEPEST:
+            what, got = f"at most {_STEEPEST}", labels.high
+            act = 'Derive such a label, or give params={"ndcg_exp_gain": False}.'
+        elif name == "rmsle" and labels.low <= -1.0:
+            what, got, act = "above -1", labels.low, "Choose rmse or another metric."
+        else:
+            continue
+        what = f"for the metric {metric} the label {labels.name!r} must be {what}"
+        raise RecipeError(what, repr(got), act, labels.name)
 
 
 def _check_classes(labels: Labels, given: int | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.settings import check_json
 from raypipe.training.objectives import Objective, Task, nearest
 from raypipe.training.params import ELSEWHERE
 
@@ -158,3 +159,4 @@ def check_params(params: Mapping[str, Any]) -> None:
                 nearest(name, {*_KNOWN, *_RESERVED}),
                 name,
             )
+        check_json(name, value)

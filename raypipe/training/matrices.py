@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xgboost
 
+from raypipe.core.errors import TrainingError
 from raypipe.training.feeding import Batch
+from raypipe.training.xgboost_errors import first_words, infinite_feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +92,10 @@ class _Spilled:
             self._rest.append((at, (columns.shape[0], columns.shape[1]), small))
         self._file.flush()
 
+    def close(self) -> None:
+        """Gives the file back."""
+        self._file.close()
+
     def __len__(self) -> int:
         return len(self._rest)
 
@@ -140,6 +146,10 @@ def matrix(
     """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on.
 
     ``at_once`` pieces of files are read and transformed at a time, and held.
+
+    Raises:
+        RecipeError: a feature is infinite in a row.
+        TrainingError: XGBoost refuses the rows for another reason.
     """
     held = mode == "memory" or feed.held
     rows = feed.batches(at_once)
@@ -154,7 +164,14 @@ def matrix(
         "ref": ref,
         "enable_categorical": columns.kinds is not None,
     }
-    if mode != "disk":
-        return xgboost.QuantileDMatrix(_Batches(batches, columns, None), **settings)
-    cache = str(Path(folder or tempfile.gettempdir()) / ("train" if ref is None else "valid"))
-    return xgboost.ExtMemQuantileDMatrix(_Batches(batches, columns, cache), **settings)
+    try:
+        if mode != "disk":
+            return xgboost.QuantileDMatrix(_Batches(batches, columns, None), **settings)
+        cache = str(Path(folder or tempfile.gettempdir()) / ("train" if ref is None else "valid"))
+        return xgboost.ExtMemQuantileDMatrix(_Batches(batches, columns, cache), **settings)
+    except xgboost.core.XGBoostError as error:
+        told = infinite_feature(error, batches, feed.recipe.feature_names)
+        other = TrainingError("XGBoost cannot take the rows", first_words(str(error)))
+        if isinstance(batches, _Spilled):
+            batches.close()
+        raise told or other from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
+from raypipe.core.settings import check_json
 from raypipe.training.objectives import nearest
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def check_params(params: Mapping[str, Any]) -> None:
             raise ConfigError(
                 "XGBoost has no such parameter", name, nearest(name, {*_KNOWN, *_RESERVED}), name
             )
+        check_json(name, value)
         if name in _ONLY and value not in _ONLY[name]:
             raise ConfigError(
                 f"{name} cannot be this", value, f"Use {' or '.join(_ONLY[name])}.", name

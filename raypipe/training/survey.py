@@ -274,7 +274,8 @@ def _look(recipe: FittedRecipe, roles: Roles, scan: ScanPart) -> _Facts:
     fault = None
     if not np.isfinite(y).all():
         bad = y[~np.isfinite(y)][0]
-        fault = ("a label is not finite", repr(float(bad)), recipe.label or "")
+        fault = ("a label is not finite in 32 bits", repr(float(bad)), recipe.label or "")
+        y = y[:0]  # the fault is all that is told of them
     fault = fault or _role_fault(rows, roles)
     fractions = y[np.mod(y, 1.0) != 0.0] if len(y) else y
     values = np.unique(y)

@@ -22,6 +22,7 @@ from raypipe.training.matrices import Columns, Mode, choose_mode, matrix
 from raypipe.training.params import samples
 from raypipe.training.schedule import Schedule
 from raypipe.training.train_loss import TrainLoss
+from raypipe.training.xgboost_errors import first_words, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,8 +139,9 @@ class TreeSession:
             settings["learning_rate"] = rate
         if settings:
             self._booster.set_param(settings)
-        self._booster.update(self._evals[0][0], iteration=number)
-        return self._train_loss() | _figures(self._booster.eval_set(self._watched, number))
+        with in_words(f"XGBoost failed in round {number}"):
+            self._booster.update(self._evals[0][0], iteration=number)
+            return self._train_loss() | _figures(self._booster.eval_set(self._watched, number))
 
     def _train_loss(self) -> Figures:
         if self._loss is None:
@@ -233,12 +235,5 @@ def rehearse(learner: TreeSettings) -> None:
         booster.eval_set([(rows, "train")], 0)
     except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
         raise ConfigError(
-            "XGBoost refuses the parameters", _first_words(str(error)), None, "params"
+            "XGBoost refuses the parameters", first_words(str(error)), None, "params"
         ) from None
-
-
-def _first_words(text: str) -> str:
-    """XGBoost's reason without the trace of C++ around it."""
-    lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Stack trace", "[bt]"))]
-    return (told or ["no reason given"])[0].rpartition("] ")[2][:300] or told[0][:300]

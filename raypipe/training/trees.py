@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raypipe.core.errors import ConfigError
 from raypipe.core.settings import checked_arguments, is_number
 from raypipe.training import params as known
-from raypipe.training.fitness import check_labels, check_names, check_shapes
+from raypipe.training.fitness import check_labels, check_metric_labels, check_names, check_shapes
 from raypipe.training.objectives import Objective, Task, check_metric, objective_named
 from raypipe.training.schedule import Schedule
 from raypipe.training.takes import Takes
@@ -124,10 +124,13 @@ class XGBoost:
         """Refuses labels that the objective cannot learn.
 
         Raises:
-            RecipeError: one is out of range, is not a whole number where it must be, or a class
-                has no row.
+            RecipeError: one is out of range of the objective or of a metric, is not a whole number
+                where it must be, or a class has no row.
         """
         check_labels(self.objective, labels, self.params.get("num_class"))
+        judged = [*self.metrics, *(["ndcg"] if self.objective.name == "rank:ndcg" else [])]
+        steep = str(self.params.get("ndcg_exp_gain", True)).lower() not in {"false", "0"}
+        check_metric_labels(judged, labels, steep)
 
     def check_features(self, features: Sequence[str]) -> None:
         """Refuses names of features that the recipe does not give.

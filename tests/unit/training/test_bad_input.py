@@ -113,3 +113,88 @@ def test_every_refusal_is_of_the_tree(lake_root: str) -> None:
     for train in (None, "rows", rows.frame(), rp.Lake(lake_root).table("rows")):
         with pytest.raises(RaypipeError, match="train= is a snapshot"):
             trainer().fit(train)
+
+
+@pytest.mark.parametrize("beyond", [float("inf"), float("-inf"), 1e300])
+@pytest.mark.parametrize("where", ["train", "valid"])
+def test_an_infinite_feature_is_named(lake_root: str, beyond: float, where: str) -> None:
+    """XGBoost itself says that there is one, in a trace of C++."""
+    good = small.rows(n=60)
+    bad = good.with_columns(x=pl.when(pl.int_range(pl.len()) == 7).then(beyond).otherwise("x"))
+    lake = rp.Lake(lake_root)
+    lake.table("good").append(good)
+    lake.table("bad").append(bad)
+    sets = (lake.table("bad").at(), lake.table("good").at())
+    with pytest.raises(RecipeError, match=r"feature 'x' is infinite in a row.*inf.*Clip") as told:
+        trainer().fit(*(sets if where == "train" else sets[::-1]))
+    assert told.value.field == "x"
+
+
+@pytest.mark.parametrize("learner", [rp.XGBoost(rounds=3), rp.XGBoost(rounds=3, max_bin=300)])
+def test_an_infinite_feature_is_named_by_ranks_and_out_of_memory(
+    lake_root: str, learner: rp.XGBoost
+) -> None:
+    bad = small.rows(n=60).with_columns(x=1.0 / pl.lit(0.0))
+    with pytest.raises(RecipeError, match="feature 'x' is infinite"):
+        trainer(learner=learner, num_workers=2).fit(snapshot(lake_root, bad))
+    with pytest.raises(RecipeError, match="feature 'x' is infinite"):
+        trainer(learner=learner, memory_budget=64 * 1024**2).fit(
+            rp.Lake(lake_root).table("rows").at()
+        )
+
+
+def test_a_clipped_infinity_is_trained(lake_root: str) -> None:
+    bad = small.rows(n=60).with_columns(
+        x=pl.when(pl.col("x") > 1).then(1 / pl.lit(0.0)).otherwise("x")
+    )
+    clipped = rp.Recipe(rp.transforms.clip("x", low=-5.0, high=5.0))
+    run = rp.Trainer(clipped, label="late", learner=rp.XGBoost(rounds=3), run_on="local").fit(
+        snapshot(lake_root, bad)
+    )
+    assert np.isfinite(run.history["train"]["logloss"]).all()
+
+
+def test_a_label_beyond_32_bits(lake_root: str) -> None:
+    learner = rp.XGBoost(rounds=3, params={"objective": "reg:squarederror"})
+    with pytest.raises(RecipeError, match="not finite in 32 bits"):
+        trainer(learner=learner).fit(snapshot(lake_root, labelled(pl.col("x") * 1e300)))
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "label", "message"),
+    [
+        ("rank:ndcg", {}, pl.lit(32), "at most 31: got 32.0.*ndcg_exp_gain"),
+        ("rank:ndcg", {"eval_metric": "auc"}, pl.lit(32), "at most 31: got 32.0"),
+        ("rank:pairwise", {}, pl.lit(32), "at most 31: got 32.0"),
+        ("rank:pairwise", {"eval_metric": "map@3"}, pl.lit(2), "metric map@3 .* 0 or 1: got 2.0"),
+        ("rank:ndcg", {"eval_metric": "pre"}, pl.lit(2), "metric pre .* 0 or 1: got 2.0"),
+        ("reg:squarederror", {"eval_metric": "rmsle"}, pl.lit(-2), "above -1: got -2.0"),
+        ("rank:ndcg", {"ndcg_exp_gain": False}, pl.lit(32), ""),
+        ("rank:pairwise", {"eval_metric": "auc"}, pl.lit(32), ""),
+        ("rank:ndcg", {}, pl.lit(31), ""),
+    ],
+)
+def test_labels_that_a_metric_cannot_judge(
+    lake_root: str, objective: str, settings: dict[str, Any], label: pl.Expr, message: str
+) -> None:
+    place = pl.int_range(pl.len())
+    data = labelled(pl.when(place == 1).then(label).otherwise(place % 2)).with_columns(g=place // 6)
+    learner = rp.XGBoost(rounds=2, params={"objective": objective, **settings})
+    one = trainer(learner=learner, group="g" if objective.startswith("rank") else None)
+    rows = snapshot(lake_root, data)
+    if not message:
+        assert one.fit(rows).bundle.manifest["rows"] == 60
+        return
+    with pytest.raises(RecipeError, match=message):
+        one.fit(rows)
+
+
+@pytest.mark.parametrize("value", [object(), np.int64(3), float("nan"), {1}])
+def test_parameters_that_cannot_be_stored(value: Any) -> None:
+    for made in (
+        lambda: rp.XGBoost(params={"max_leaves": value}),
+        lambda: rp.LightGBM(params={"lambda_l2": value}),
+        lambda: rp.Sklearn(estimator="Ridge", params={"alpha": value}),
+    ):
+        with pytest.raises(ConfigError, match="must be plain JSON"):
+            made()
