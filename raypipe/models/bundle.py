@@ -151,6 +151,7 @@ class ModelBundle:
         text = read(MANIFEST)
         try:
             manifest = json.loads(text)
+            json.dumps(manifest, allow_nan=False)  # a number beyond 64 bits was read as infinite
             known, hashes = manifest["format"] == FORMAT, dict(manifest["files"])
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(

@@ -5,6 +5,7 @@ Beside them lies a file for each time that the run began, or began again, with i
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -25,24 +26,41 @@ _logger = logging.getLogger(__name__)
 _KEPT = 2
 PATIENCE = timedelta(minutes=5)
 """How long storage that fails is waited for."""
+_LASTING = {
+    errno.EACCES,
+    errno.EFBIG,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 
 def patient(work: Callable[..., Value], *args: Any) -> Value:
     """What ``work`` gives for the arguments, tried again with growing pauses while storage fails.
 
     Raises:
-        LakeAccessError: it failed for longer than ``PATIENCE``, or access is denied.
-        OSError: the same, of a folder.
+        LakeAccessError: it failed for longer than ``PATIENCE``, or in a way that does not pass by
+            itself: access is denied, the folder is read-only, a file would be too large.
+        FileNotFoundError: what was asked for is not there.
     """
     until, pause = time.monotonic() + PATIENCE.total_seconds(), 0.2
     while True:
         try:
             return work(*args)
+        except FileNotFoundError:
+            raise
         except (LakeAccessError, OSError) as error:
-            denied = isinstance(error, LakeAccessError) and "denied" in error.what
-            gone = isinstance(error, FileNotFoundError)
-            if denied or gone or time.monotonic() > until:
-                raise
+            told = error if isinstance(error, LakeAccessError) else None
+            number = getattr(told.__cause__ if told else error, "errno", None)
+            lasting = number in _LASTING or (told is not None and "denied" in told.what)
+            if lasting or time.monotonic() > until:
+                if told:
+                    raise
+                act = "Mend it and call again, which goes on."
+                raise LakeAccessError("the lake's storage fails", str(error), act) from error
             _logger.warning("storage fails, waiting for it: %s", error)
         time.sleep(pause)
         pause = min(pause * 2, 5.0)

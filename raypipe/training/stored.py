@@ -66,18 +66,24 @@ def read_config(lake: Lake, run_id: str) -> tuple[dict[str, Any], dict[str, Any]
         IntegrityError: what is stored is not what the run's id stands for.
     """
     try:
-        found = json.loads(patient(lake.files.get, f"runs/{run_id}/config.json"))
+        data = patient(lake.files.get, f"runs/{run_id}/config.json")
     except FileNotFoundError:
         raise RunNotFoundError(
             "no run of this id was started in this lake", run_id, "See Runs(lake).list()."
         ) from None
-    if run_id_of(found["config"]) != run_id:
+    try:
+        found = json.loads(data)
+        config, how = found["config"], found["how"]
+        whole = run_id_of(config) == run_id and isinstance(how, dict)
+    except (ValueError, KeyError, TypeError, RecursionError):  # cut short, or changed
+        whole = False
+    if not whole:
         raise IntegrityError(
             "the stored configuration is not that of the run",
             run_id,
             "Call fit with the configuration that you want.",
         )
-    return found["config"], found["how"]
+    return config, how
 
 
 def keep_finished(
@@ -94,7 +100,11 @@ def keep_finished(
 
 
 def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None:
-    """The finished run, or None while it is not."""
+    """The finished run, or None while it is not.
+
+    Raises:
+        IntegrityError: a file of it is damaged.
+    """
     place = folder(run_id)
     if not patient(lake.files.exists, f"{place}/history.json"):
         return None
@@ -102,8 +112,16 @@ def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None
     def read(name: str) -> bytes:
         return patient(lake.files.get, f"{place}/{name}")
 
-    history, bundle = json.loads(read("history.json")), ModelBundle.from_files(read)
-    facts = {}
-    if patient(lake.files.exists, f"{place}/facts.json"):
-        facts = json.loads(read("facts.json"))
+    def parsed(name: str) -> dict[str, Any]:
+        try:
+            found = json.loads(read(name))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            act = f"Restore it from a backup, or remove {place} and call fit, which trains again."
+            raise IntegrityError(f"a file of run {run_id} is damaged", name, act)
+        return found
+
+    history, bundle = parsed("history.json"), ModelBundle.from_files(read)
+    facts = parsed("facts.json") if patient(lake.files.exists, f"{place}/facts.json") else {}
     return Run(id=run_id, bundle=bundle, history=history, valid=valid, result=None, facts=facts)
