@@ -15,6 +15,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,18 @@ _SCHEMA = "schema.json"
 _IDS = re.compile(r'("__id__": )(\d+)')
 _LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
 _MOST_BYTES = 2 * 1024**3
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What zipfile, json and skops raise over bytes that are no model."""
 
 
 def to_bytes(estimator: Any) -> bytes:
@@ -107,7 +120,7 @@ class SklearnScorer:
                     "Train the model again with this release.",
                 )
             self.native = skops.loads(model, trusted=list(TRUSTED))
-        except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        except _DAMAGED as error:
             raise IntegrityError(
                 "the model's bytes are no scikit-learn model", type(error).__name__
             ) from error
