@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raypipe.features import spread as module
+from raypipe.features import part_cells as module
+from raypipe.features.cells import Cells
 from raypipe.features.keys import floats_of, keys_of
-from raypipe.features.spread import Cells, Spread
+from raypipe.features.spread import MOST, Spread
 
 VALUES = st.one_of(
     st.integers(-40, 40).map(float),
@@ -94,7 +95,7 @@ def test_many_values_are_within_the_error_that_is_told(kind):
     labels = [rng.integers(0, 2, len(part)).astype(float) for part in parts]
     made = [one(part, label.tolist()) for part, label in zip(parts, labels, strict=True)]
     total = merged(made, range(len(made)))
-    if sum(state.held for state in made) <= 2 * module.MOST:  # and no cells were put together
+    if sum(state.held for state in made) <= 2 * MOST:  # and no cells were put together
         assert cells(total) == cells(merged(made, [4, 1, 0, 5, 3, 2]))
     else:
         assert kind == "far apart"
@@ -141,7 +142,7 @@ def test_memory_is_bounded_and_the_error_stays_small(seed):
         state = Spread()
         state.update(part)
         total.merge(state)
-        assert total.held <= 2 * module.MOST
+        assert total.held <= 2 * MOST
     cut = total.cut(32)
     rows = np.bincount(np.searchsorted(np.array(cut.edges), np.concatenate(values), side="right"))
     assert np.abs(rows - cut.rows).max() <= cut.error * 180_000
