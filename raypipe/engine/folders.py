@@ -37,9 +37,13 @@ class OwnedFolder:
     lock: int
 
     @classmethod
-    def create(cls) -> OwnedFolder:
-        """A new empty folder that only this user may enter."""
-        path = tempfile.mkdtemp(prefix=_PREFIX, dir=_base())
+    def create(cls, base: str | None = None) -> OwnedFolder:
+        """A new empty folder that only this user may enter.
+
+        Args:
+            base: the folder that it is to lie in; one with a short path if not given.
+        """
+        path = tempfile.mkdtemp(prefix=_PREFIX, dir=_base() if base is None else base)
         lock = os.open(Path(path) / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         return cls(path, lock)
@@ -55,14 +59,21 @@ class OwnedFolder:
             os.close(self.lock)
 
 
-def sweep() -> list[str]:
+def sweep(*more: Path) -> list[str]:
     """Removes the folders of this user whose owner was killed; returns their paths.
+
+    Args:
+        *more: other places than those for temporary files where such folders may lie.
 
     The place is open to every user of the machine, so what is not this user's own, or is a link to
     somewhere else, is not touched, not even opened.
     """
     removed = []
-    bases = {_base(), Path(tempfile.gettempdir())}  # what need not be short lies where TMPDIR says
+    bases = {
+        _base(),
+        Path(tempfile.gettempdir()),
+        *more,
+    }  # what need not be short lies where TMPDIR says
     for path in (path for base in sorted(bases) for path in base.glob(f"{_PREFIX}*")):
         if _is_own_folder(path) and _abandoned(path / _LOCK):
             shutil.rmtree(path, ignore_errors=True)

@@ -14,6 +14,7 @@ import polars as pl
 from raypipe.core.errors import RecipeError
 from raypipe.core.scan import Scan, ScanPart
 from raypipe.engine.parts import here
+from raypipe.features.held import collected_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,7 +74,7 @@ def stretches(data: Data, columns: Sequence[str], *, placed: bool) -> tuple[list
             whose rows are filtered are one stretch, since only reading tells where they begin.
     """
     if isinstance(data, pl.LazyFrame):
-        data = data.select(columns).collect()
+        data = collected_whole(data, columns, "rows of a lazy frame")
     if isinstance(data, pl.DataFrame):
         frame = data.select(columns)
         starts = range(0, max(1, frame.height), ROWS)
@@ -130,7 +131,7 @@ def read_parts(data: Data, columns: Sequence[str]) -> Iterable[pl.DataFrame]:
     if isinstance(data, pl.DataFrame):
         yield data.select(columns)
     elif isinstance(data, pl.LazyFrame):
-        yield data.select(columns).collect()
+        yield collected_whole(data, columns, "rows of a lazy frame")
     else:
         for part in data.parts():
             yield part.read(columns).select(columns)

@@ -10,6 +10,7 @@ import polars as pl
 from raypipe.core.errors import RecipeError
 from raypipe.engine.reduce import reduce_parts
 from raypipe.features.cuts import Data, read_parts, schema_of, stretches
+from raypipe.features.held import collected_whole
 from raypipe.features.passes import (
     Pass,
     PassState,
@@ -63,7 +64,8 @@ def learn(data: Data, plan: Plan, run_on: RunOn = "auto") -> Learned:
     steps = [step for step in plan.steps if step.number in wanted]
     _check_label_needed(steps, plan)
     if isinstance(data, pl.LazyFrame):  # once for all passes
-        data = data.select(n for n in plan.raw if n in {*plan.inputs, *plan.label_inputs}).collect()
+        needed = [n for n in plan.raw if n in {*plan.inputs, *plan.label_inputs}]
+        data = collected_whole(data, needed, "rows of a lazy frame")
     _look_at_label(data, plan, steps)
     states: list[Json] = [None] * len(plan.steps)
     training: list[Json] = [None] * len(plan.steps)

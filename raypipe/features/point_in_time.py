@@ -12,6 +12,7 @@ from raypipe.core.errors import RecipeError
 from raypipe.features.asof.join import MOST_ASKED, Source, join
 from raypipe.features.asof.table import FeatureTable, checked, schema_of
 from raypipe.features.columns import unknown
+from raypipe.features.held import collected_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,8 @@ def point_in_time(
     that were found; what one key has may lie in any number of parts. Memory holds the entities
     (of a scan at most 16,777,216 rows at once and a part more), some 24 bytes for each of them and
     table, a part for each core, and the result. A lazy frame, a change feed and a scan of at most
-    1,048,576 rows are read into memory.
+    1,048,576 rows are read into memory; of the first two more rows than half of it holds are an
+    error.
 
     Args:
         entities: the rows to fill.
@@ -92,7 +94,8 @@ def point_in_time(
 
     Raises:
         RecipeError: a column is missing, key or times are of different types, two columns have one
-            name, the tolerance is negative, or a change feed does not begin with the table.
+            name, the tolerance is negative, a change feed does not begin with the table, or a lazy
+            frame or a change feed does not fit in half of the memory.
         ConfigError: ``run_on`` is none of the three.
     """
     keys = [on] if isinstance(on, str) else list(on)
@@ -161,7 +164,8 @@ def _slices(entities: Data, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         )
         return
     if isinstance(entities, pl.LazyFrame):
-        yield from _slices(entities.select(columns).collect(), columns)
+        frame = collected_whole(entities, columns, "entities of a lazy frame")
+        yield from _slices(frame, columns)
         return
     held: list[pl.DataFrame] = [pl.DataFrame(schema={n: entities.schema[n] for n in columns})]
     given = False

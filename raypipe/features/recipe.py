@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import polars as pl
 
@@ -19,9 +19,11 @@ from raypipe.features.transforms import Transform
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from raypipe.core.scan import Scan
     from raypipe.engine.place import RunOn
     from raypipe.features.fit import Data
     from raypipe.features.fitted import FittedRecipe
+    from raypipe.features.history.filled_rows import FilledRows
 
 
 class Recipe:
@@ -109,21 +111,52 @@ class Recipe:
         parts = enumerate(read_parts(data, list(fitted.inputs)))
         return pl.concat([fitted.training_features(rows, part) for part, rows in parts])
 
-    def with_history(self, rows: Data, events: Data | None = None) -> pl.DataFrame:
+    @overload
+    def with_history(
+        self,
+        rows: pl.DataFrame | pl.LazyFrame,
+        events: Data | None = None,
+        *,
+        folder: str | None = None,
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def with_history(
+        self, rows: Scan, events: Data | None = None, *, folder: str | None = None
+    ) -> FilledRows: ...
+
+    def with_history(
+        self, rows: Data, events: Data | None = None, *, folder: str | None = None
+    ) -> pl.DataFrame | FilledRows:
         """Rows with the columns that ``lag`` and ``window`` read, from the events before each.
 
         The values depend on the events before a row alone, to the bit: it does not matter which
-        other rows or events are given, nor how they are sorted. So what is filled over a table is
-        what ``FittedRecipe.with_history`` fills for one row from its key's last events.
+        other rows or events are given, how they are sorted, nor whether they fit in memory. So what
+        is filled over a table is what ``FittedRecipe.with_history`` fills for one row from its
+        key's last events.
+
+        Frames are held in memory; of events in a scan only those of the rows' keys are. Rows in a
+        scan may be more than memory holds: beyond 1,048,576 rows and events they go by buckets of
+        keys through temporary files, which take the keys, times and values once and the filled
+        columns once. Memory then holds a part of each scan for each core, and a bucket of about
+        1,048,576 rows or the rows of one key. This runs in this process, not on the cluster.
 
         Args:
-            rows: rows with the keys and times; they and the events are read into memory.
+            rows: rows with the keys and times.
             events: rows with the keys, times and values; the rows themselves if not given.
+            folder: where temporary files go; the system's temporary folder if not given. Workers on
+                other machines can read the result where they see it.
+
+        Returns:
+            A DataFrame for a frame; for a scan a ``FilledRows``, a scan with the same parts, which
+            ``fit``, ``transform`` and training read part by part. Its files go with it.
 
         Raises:
-            RecipeError: a column is missing or of a type that cannot be taken.
+            RecipeError: a column is missing or of a type that cannot be taken; a lazy frame, the
+                events of a frame's keys or the rows of one key are more than half of the memory
+                holds; or temporary files cannot be written.
         """
-        return with_history(self.transforms, rows, events)
+        return with_history(self.transforms, rows, events, folder)
 
     @property
     def fingerprint(self) -> str:

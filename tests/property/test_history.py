@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.features import Recipe, transforms
+from raypipe.features.asof.join import FramePart
+from raypipe.features.history import buckets, fill
 
 START = datetime(2024, 1, 1)
 TIMES = st.none() | st.integers(0, 8).map(lambda n: START + timedelta(hours=n))
@@ -125,3 +130,85 @@ def test_a_row_alone_has_the_bits_of_the_table(
         assert list(ready) == list(fitted.inputs)
         assert _bits(ready.values()) == _bits(filled.select(list(fitted.inputs)).row(number))
         assert fitted.row(ready).tobytes() == features[number].astype(np.float32).tobytes()
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A scan over frames."""
+
+    frames: tuple[pl.DataFrame, ...]
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        return dict(self.frames[0].schema)
+
+    def parts(self) -> Sequence[FramePart]:
+        return [FramePart(one) for one in self.frames]
+
+    def lazy(self) -> pl.LazyFrame:
+        return pl.concat(self.frames).lazy()
+
+    def identity(self) -> dict[str, Any]:
+        return {"frames": len(self.frames)}
+
+
+def _cut(frame: pl.DataFrame, cuts: list[int]) -> Pieces:
+    ends = [*sorted(min(cut, frame.height) for cut in cuts), frame.height]
+    starts = [0, *ends[:-1]]
+    return Pieces(tuple(frame[a:b] for a, b in zip(starts, ends, strict=True)))
+
+
+CUTS = st.lists(st.integers(0, 16), max_size=4)
+TWO_KEYS = Recipe(
+    *RECIPE.transforms,
+    transforms.window("v", STATS, by=["k", "x"], time="t", last=2, name="both"),
+    transforms.lag("x", by="x", time="t", name="x before"),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(KEYS, TIMES, VALUES), max_size=12),
+    events=st.none() | st.lists(st.tuples(KEYS, TIMES, VALUES), max_size=16),
+    extra=st.lists(st.sampled_from([0.0, -0.0, 1.5, math.nan, None]), min_size=16, max_size=16),
+    cuts=st.tuples(CUTS, CUTS),
+    size=st.sampled_from([1, 3, 100]),
+)
+def test_through_files_it_has_the_bits_of_memory(
+    rows: Any, events: Any, extra: list[float | None], cuts: tuple[list[int], list[int]], size: int
+) -> None:
+    """However the parts are cut and however many buckets there are; and it is a scan as any."""
+
+    def frame(given: Any) -> pl.DataFrame:
+        made = pl.DataFrame(given, schema=SCHEMA, orient="row")
+        return made.with_columns(pl.Series("x", extra[: made.height], dtype=pl.Float64))
+
+    mine, past = frame(rows), None if events is None else frame(events)
+    whole = TWO_KEYS.with_history(mine, past)
+    theirs = None if past is None else _cut(past, cuts[1])
+    small = TWO_KEYS.with_history(_cut(mine, cuts[0]), theirs)
+    few = TWO_KEYS.with_history(mine, theirs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fill, "SMALL", -1)
+        patch.setattr(buckets, "ROWS", size)
+        filled = TWO_KEYS.with_history(_cut(mine, cuts[0]), theirs)
+    for one in (small.frame(), few, filled.frame(), filled.lazy().collect()):
+        assert_same_bits(one, whole)
+    assert_same_bits(filled.frame(["v_lag1", "t"]), whole.select("v_lag1", "t"))
+    assert_same_bits(filled.lazy().select("v_lag1").head(3).collect(), whole.select("v_lag1")[:3])
+    kept = whole.filter(pl.col("v_lag1") > 0)
+    assert_same_bits(filled.lazy().filter(pl.col("v_lag1") > 0).collect(), kept)
+    assert [part.rows for part in filled.parts()] == [
+        one.height for one in _cut(mine, cuts[0]).frames
+    ]
+
+
+def assert_same_bits(have: pl.DataFrame, want: pl.DataFrame) -> None:
+    assert have.schema == want.schema
+    for one, other in zip(have, want, strict=True):
+        assert one.is_null().to_list() == other.is_null().to_list(), one.name
+        if one.dtype == pl.Float64:
+            bits = [series.fill_null(0.0).to_numpy().tobytes() for series in (one, other)]
+            assert bits[0] == bits[1], one.name
+        else:
+            assert one.to_list() == other.to_list(), one.name

@@ -13,6 +13,7 @@ from raypipe.engine.parts import choose_place, run_parts
 from raypipe.features.asof.asked import Asked
 from raypipe.features.asof.search import nothing, search, settle
 from raypipe.features.asof.table import change_feed, history
+from raypipe.features.held import collected_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,7 +85,7 @@ class Source:
         if isinstance(data, pl.DataFrame):
             frame = data.select(columns)
         elif isinstance(data, pl.LazyFrame):
-            frame = data.select(columns).collect()
+            frame = collected_whole(data, columns, "features of a lazy frame")
         elif (feed := change_feed(data)) is not None:
             frame = history(feed, columns)
         elif small and sum(part.rows for part in data.parts()) <= _ROWS_AT_ONCE:

@@ -12,6 +12,7 @@ from raypipe.core.errors import RecipeError
 from raypipe.core.scan import Scan
 from raypipe.features.asof.search import Shape
 from raypipe.features.columns import unknown
+from raypipe.features.held import collected_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -201,7 +202,8 @@ def history(feed: ChangeFeed, columns: Sequence[str]) -> pl.DataFrame:
         columns: the columns of the table that are wanted.
     """
     wanted = [name for name in columns if name not in (KNOWN, UNTIL)]
-    rows = feed.lazy().select(*wanted, KIND, AT).collect()
+    act = "Give the table with columns known= and until= of its own, which is read part by part."
+    rows = collected_whole(feed.lazy(), [*wanted, KIND, AT], "changes of a table", act)
     nth = "#nth"
     end = pl.col(KIND).is_in(["delete", "update_preimage"])
     rows = rows.with_columns(end.alias("#end")).with_columns(

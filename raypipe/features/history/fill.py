@@ -2,54 +2,159 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from raypipe.core.errors import RecipeError
-from raypipe.features.asof.asked import Asked
-from raypipe.features.asof.search import numbers
-from raypipe.features.asof.table import schema_of, units
+from raypipe.core.identity import content_hash
+from raypipe.core.scan import Scan
+from raypipe.features.asof.join import FramePart
+from raypipe.features.asof.table import change_feed, schema_of
 from raypipe.features.columns import RAW_TYPES, coercer, raw_type, unknown
-from raypipe.features.history.windows import Windows
+from raypipe.features.held import check_held, collected_whole, most_rows
+from raypipe.features.history.buckets import fill, groups_of
+from raypipe.features.history.filled_rows import FilledPart, FilledRows
+from raypipe.features.history.places import Places
+from raypipe.features.history.spill import Spill
 from raypipe.features.transforms.earlier import Earlier
 from raypipe.features.transforms.numbers import check_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from raypipe.core.scan import ScanPart
     from raypipe.features.asof.table import Data
     from raypipe.features.transforms import Transform
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+
+SMALL = 1 << 20
+"""Rows of scans that are filled in memory."""
 
 
 def with_history(
-    transforms: Sequence[Transform], rows: Data, events: Data | None = None
-) -> pl.DataFrame:
+    transforms: Sequence[Transform],
+    rows: Data,
+    events: Data | None = None,
+    folder: str | None = None,
+) -> pl.DataFrame | FilledRows:
     """Rows with the columns that the recipe's ``lag`` and ``window`` transforms read.
 
     See ``Recipe.with_history``.
     """
     asked = [one for one in transforms if isinstance(one, Earlier)]
-    frame = _frame(rows)
-    source = frame if events is None else _frame(events)
-    _check(asked, frame, source)
-    made: list[pl.Series] = []
-    for (by, time), some in groupby(
-        sorted(asked, key=lambda one: (one.by, one.time)), lambda one: (one.by, one.time)
-    ):
-        places = _Places(frame, source, by, time)
-        for one in some:
-            made += places.columns(one)
-    order = [name for one in asked for name in one.reads]
-    found = {series.name: series for series in made}
-    return frame.with_columns([found[name] for name in order])
+    have = _schema(rows, "the rows")
+    _check(asked, have, have if events is None else _schema(events, "the events"))
+    if isinstance(rows, pl.DataFrame | pl.LazyFrame):
+        frame = _frame(rows, list(have), "rows of a lazy frame")
+        source = None if events is None else _events(asked, frame, events)
+        return frame.with_columns(_columns(asked, frame, source))
+    return _filled_rows(asked, rows, events, have, folder)
+
+
+def _columns(
+    asked: Sequence[Earlier], rows: pl.DataFrame, events: pl.DataFrame | None
+) -> list[pl.Series]:
+    found: dict[str, pl.Series] = {}
+    for group in groups_of(asked):
+        places = Places(rows, rows if events is None else events, group.by, group.time)
+        found |= {one.name: one for asks in group.asked for one in places.columns(asks)}
+    return [found[name] for one in asked for name in one.reads]
+
+
+def _filled_rows(
+    asked: Sequence[Earlier],
+    rows: Scan,
+    events: Data | None,
+    have: Mapping[str, pl.DataType],
+    folder: str | None,
+) -> FilledRows:
+    names = [name for one in asked for name in one.reads]
+    schema = {**have, **dict.fromkeys(names, pl.Float64())}
+    parts = list(rows.parts())
+    theirs = None if events is None else _parts(asked, events)
+    named = {
+        "rows": rows.identity(),
+        "events": events.identity() if isinstance(events, Scan) else None,
+        "filled": content_hash([[one.kind, one.to_json()] for one in asked]),
+    }
+    held: list[ScanPart]
+    if sum(part.rows for part in (*parts, *(theirs or ()))) <= SMALL:
+        none = pl.DataFrame(schema=have)
+        read = [part.read(list(have)) for part in parts]
+        source = None if theirs is None else pl.concat([part.read() for part in theirs])
+        whole = pl.concat([none, *read])
+        whole = whole.with_columns(_columns(asked, whole, source))
+        ends = np.cumsum([one.height for one in read]).tolist()
+        cut = zip(ends, read, strict=True)
+        held = [FramePart(whole.slice(end - one.height, one.height)) for end, one in cut]
+    else:
+        spill = Spill(folder)
+        try:
+            filled = fill(asked, parts, theirs, spill)
+        except BaseException:  # an error that is kept must not keep the files
+            spill.close()
+            raise
+        columns = tuple(schema)
+        held = [FilledPart(part, at, filled, spill, columns) for at, part in enumerate(parts)]
+    return FilledRows(schema, named, tuple(held))
+
+
+def _parts(asked: Sequence[Earlier], events: Data) -> list[ScanPart]:
+    """The events as parts, at least one."""
+    columns = _read(asked)
+    if isinstance(events, pl.DataFrame | pl.LazyFrame):
+        frame = _frame(events, columns, "events of a lazy frame")
+        return [FramePart(one) for one in frame.iter_slices(SMALL)] or [FramePart(frame)]
+    none = pl.DataFrame(schema={name: events.schema[name] for name in columns})
+    return [FramePart(none), *(_Narrow(part, tuple(columns)) for part in events.parts())]
+
+
+@dataclass(frozen=True, slots=True)
+class _Narrow:
+    """A part of which only some columns are read."""
+
+    part: ScanPart
+    columns: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return self.part.rows
+
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        return self.part.read(list(self.columns if columns is None else columns))
+
+
+def _events(asked: Sequence[Earlier], rows: pl.DataFrame, events: Data) -> pl.DataFrame:
+    """The events in memory; of a scan those of keys that the rows have, read part by part.
+
+    Raises:
+        RecipeError: half of the memory does not hold them.
+    """
+    columns = _read(asked)
+    if isinstance(events, pl.DataFrame | pl.LazyFrame):
+        return _frame(events, columns, "events of a lazy frame")
+    held = [pl.DataFrame(schema={name: events.schema[name] for name in columns})]
+    most, count = most_rows(held[0].dtypes), 0
+    keys = [rows.select(by).unique() for by in dict.fromkeys(one.by for one in asked)]
+    for part in events.parts():
+        frame = part.read(columns)
+        wanted = pl.lit(value=False)
+        for number, some in enumerate(keys):
+            mark = f"\x00{number}"
+            marked = some.with_columns(pl.lit(value=True).alias(mark))
+            frame = frame.join(marked, on=some.columns, how="left", maintain_order="left")
+            wanted = wanted | pl.col(mark).is_not_null()
+        held.append(frame.filter(wanted).select(columns))
+        count += held[-1].height
+        check_held(count, most, "the events of these rows' keys", "Give fewer rows at once.")
+    return pl.concat(held)
+
+
+def _read(asked: Sequence[Earlier]) -> list[str]:
+    return list(dict.fromkeys(n for one in asked for n in (*one.by, one.time, one.column)))
 
 
 def filled(
@@ -69,7 +174,9 @@ def filled(
         take = coercer(name, kind)
         values = [take(_field(row, name)) for row in rows]
         columns[name] = pl.Series(name, values, dtype=RAW_TYPES[kind]).cast(events.schema[name])
-    made = with_history(transforms, pl.DataFrame(columns), events)
+    frame = pl.DataFrame(columns)
+    _check(asked, frame.schema, events.schema)
+    made = pl.DataFrame(_columns(asked, frame, events))
     own = {name: made[name].to_list() for one in asked for name in one.reads}
     return [
         {name: own[name][at] if name in own else _field(row, name) for name in inputs}
@@ -83,86 +190,48 @@ def _field(row: Mapping[str, Any], name: str) -> Any:
     return row[name]
 
 
-class _Places:
-    """Where the events of each row's key lie, in the order of key and time."""
-
-    def __init__(
-        self, rows: pl.DataFrame, events: pl.DataFrame, by: tuple[str, ...], time: str
-    ) -> None:
-        self.index = Asked.of(events, by, time)
-        self.events = events
-        self.unit = rows.schema[time]
-        self.code = self.index.codes.of(rows.select(by))
-        some = rows.select((pl.all_horizontal(pl.col(*by, time).is_not_null())).alias("#"))
-        self.told = some.to_series().to_numpy()  # rows whose key and time are not null
-        self.has = self.told & (self.code >= 0) & (self.code < len(self.index.starts) - 1)
-        self.time = numbers(rows[time], 0)
-
-    def first(self, before: int) -> Ints:
-        """For rows that have events: their key's first one at or after so long before the row."""
-        return self.index.first_from(self.code[self.has], self.time[self.has] - before)
-
-    def columns(self, one: Earlier) -> list[pl.Series]:
-        values = self.events[one.column].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        values = values[self.index.rows]
-        start = self.index.starts[self.code[self.has]]
-        end = self.first(units(one.delay, self.unit))
-        if one.n is not None:
-            at = end - one.n
-            none = at < start
-            found = values[np.where(none, 0, at)] if len(values) else np.zeros(0)
-            return [self._spread(one.reads[0], np.where(none, np.nan, found), None)]
-        if one.last is not None:
-            begin = np.maximum(start, end - one.last)
-        else:
-            assert one.within is not None
-            begin = self.first(units(one.within, self.unit))
-        windows = Windows(values, np.minimum(begin, end), end)
-        return [
-            self._spread(name, windows.figure(stat), 0.0 if stat in ("count", "sum") else None)
-            for stat, name in zip(one.stats, one.reads, strict=True)
-        ]
-
-    def _spread(self, name: str, found: Floats, empty: float | None) -> pl.Series:
-        """Values of rows with events as a column; others get what no event gives."""
-        out = np.full(len(self.told), np.nan)
-        if empty is not None:
-            out[self.told] = empty
-        out[self.has] = found
-        return pl.Series(name, out).fill_nan(None)
-
-
-def _frame(data: Data) -> pl.DataFrame:
-    schema = schema_of(data, "the rows")
+def _frame(data: pl.DataFrame | pl.LazyFrame, columns: Sequence[str], what: str) -> pl.DataFrame:
     if isinstance(data, pl.DataFrame):
         return data
-    if isinstance(data, pl.LazyFrame):
-        return data.collect()
-    none = pl.DataFrame(schema=schema)
-    return pl.concat([none, *(part.read(list(schema)) for part in data.parts())])
+    return collected_whole(data, columns, what)
 
 
-def _check(asked: Sequence[Earlier], rows: pl.DataFrame, events: pl.DataFrame) -> None:
+def _schema(data: Any, who: str) -> dict[str, pl.DataType]:
+    if change_feed(data) is not None:
+        raise RecipeError(
+            f"with_history reads {who} from a polars frame or a scan",
+            type(data).__name__,
+            "Give the table as it stood: Table.at().",
+            who,
+        )
+    return schema_of(data, who)
+
+
+def _check(
+    asked: Sequence[Earlier],
+    rows: Mapping[str, pl.DataType],
+    events: Mapping[str, pl.DataType],
+) -> None:
     for one in asked:
         for name in (*one.by, one.time):
-            _there(name, rows.schema, f"{one.kind}, of the rows,")
-            _there(name, events.schema, f"{one.kind}, of the events,")
-            if rows.schema[name] != events.schema[name]:
+            _there(name, rows, f"{one.kind}, of the rows,")
+            _there(name, events, f"{one.kind}, of the events,")
+            if rows[name] != events[name]:
                 raise RecipeError(
                     f"{one.kind}: {name!r} is of another type in the events",
-                    f"{rows.schema[name]} and {events.schema[name]}",
+                    f"{rows[name]} and {events[name]}",
                     "Bring them to one type.",
                     name,
                 )
-        if rows.schema[one.time] not in (pl.Datetime, pl.Date):
+        if rows[one.time] not in (pl.Datetime, pl.Date):
             raise RecipeError(
                 f"{one.kind}: {one.time!r} is not a time",
-                str(rows.schema[one.time]),
+                str(rows[one.time]),
                 "Give a datetime.",
                 one.time,
             )
-        _there(one.column, events.schema, f"{one.kind}, of the events,")
-        check_numeric(one.kind, one.column, events.schema[one.column])
+        _there(one.column, events, f"{one.kind}, of the events,")
+        check_numeric(one.kind, one.column, events[one.column])
 
 
 def _there(name: str, schema: Mapping[str, pl.DataType], by: str) -> None:

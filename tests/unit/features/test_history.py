@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import gc
+import pickle
+import resource
+import signal
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +15,11 @@ import pytest
 
 import raypipe as rp
 from raypipe.core.errors import RecipeError
-from raypipe.features import Recipe
+from raypipe.core.scan import Scan
+from raypipe.features import Recipe, held
+from raypipe.features.history import buckets, fill
 from raypipe.features.history.windows import Windows, as_two
-from raypipe.features.transforms import lag, window
+from raypipe.features.transforms import lag, select, window
 from raypipe.features.transforms.exact import digits
 
 PAID = pl.DataFrame(
@@ -88,6 +95,7 @@ def test_the_loop_from_a_table_to_one_row(lake_root: str) -> None:
         rp.transforms.select("paid"),
     )
     filled = recipe.with_history(table.at())
+    assert filled.frame().equals(recipe.with_history(table.at().frame()))
     fitted = recipe.fit(filled)
     assert fitted.feature_names == ("paid_mean_last10", "paid_max_last10", "paid")
     assert fitted.inputs["paid_mean_last10"].nullable
@@ -112,6 +120,130 @@ def test_exact_sums_do_not_lose_what_floats_lose() -> None:
     large = Windows(np.array([1e308, 1e308, -1e308]), np.array([0]), np.array([3]))
     assert large.figure("std")[0] == pytest.approx(1e308 * (8 / 9) ** 0.5, rel=1e-14)
     assert Windows(np.array([1e308] * 2), np.array([0]), np.array([2])).figure("sum")[0] == np.inf
+
+
+@pytest.fixture
+def table(lake_root: str) -> Any:
+    made = rp.Lake(lake_root).table("paid")
+    for number in range(4):
+        made.append(PAID.with_columns(pl.col("paid") + number, late=pl.lit(number % 2)))
+    return made
+
+
+RECIPE = Recipe(
+    window("paid", ["mean", "std"], by="who", time="at", last=10),
+    lag("paid", by="late", time="at", name="other"),
+)
+
+
+@pytest.fixture
+def spill(tmp_path: Path) -> Path:
+    folder = tmp_path / "spill"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six rows are more than memory holds."""
+    monkeypatch.setattr(fill, "SMALL", 5)
+    monkeypatch.setattr(buckets, "ROWS", 7)
+
+
+def test_a_table_through_files_is_fitted_and_transformed_as_in_memory(
+    table: Any, many: None, spill: Path
+) -> None:
+    whole = RECIPE.with_history(table.at().frame())
+    filled = RECIPE.with_history(table.at(), folder=str(spill))
+    assert isinstance(filled, Scan)
+    (folder,) = spill.iterdir()
+    assert not list(folder.glob("rows-*"))  # only what is read stays
+    assert filled.frame().equals(whole)
+    fitted = RECIPE.fit(filled, "late")
+    assert fitted.transform(filled).equals(fitted.transform(whole))
+    assert fitted.profile == RECIPE.fit(whole, "late").profile
+    asking = filled.lazy().select("who", "at", "other")
+    joined = rp.point_in_time(asking, whole, on="who", time="at", columns=["late"]).collect()
+    assert joined.drop("late").equals(whole.select("who", "at", "other"))
+    assert filled.identity()["rows"] == table.at().identity()
+    part = filled.parts()[1]
+    copy = pickle.loads(pickle.dumps(part))
+    assert copy.read().equals(part.read())
+    del filled, part, fitted, joined, asking
+    gc.collect()
+    assert not list(spill.iterdir())
+    with pytest.raises(RecipeError, match=r"with_history\(folder=") as refused:
+        copy.read()
+    assert refused.value.field == "folder"
+
+
+def test_a_table_is_fitted_on_ray_through_files(ray_session: None, table: Any, many: None) -> None:
+    filled = RECIPE.with_history(table.at())
+    assert RECIPE.fit(filled, run_on="ray").to_json() == RECIPE.fit(filled).to_json()
+
+
+def test_events_of_a_table_are_read_for_the_keys_that_ask(table: Any) -> None:
+    asking = PAID.filter(pl.col("who") == "b").with_columns(late=pl.lit(1))
+    alone = RECIPE.with_history(asking.lazy(), table.at())
+    assert alone.equals(RECIPE.with_history(asking, table.at().frame()))
+
+
+def test_what_does_not_fit_is_refused_by_name(
+    table: Any, many: None, monkeypatch: pytest.MonkeyPatch, spill: Path
+) -> None:
+    monkeypatch.setattr(held, "memory_bytes", lambda: 2_000)
+    with pytest.raises(
+        RecipeError,
+        match="the rows of one key of late, and of those that share its bucket, do not fit",
+    ) as refused:
+        Recipe(lag("paid", by="late", time="at")).with_history(table.at(), folder=str(spill))
+    assert refused.value.field == "late"
+    assert not list(spill.iterdir())
+    monkeypatch.setattr(held, "memory_bytes", lambda: 200)
+    with pytest.raises(RecipeError, match="the events of these rows' keys do not fit"):
+        RECIPE.with_history(PAID.with_columns(late=pl.lit(1)), table.at())
+    lazy = table.at().lazy()
+    for reads in (
+        lambda: RECIPE.with_history(lazy),
+        lambda: Recipe(select("paid")).fit(lazy),
+        lambda: rp.point_in_time(PAID, lazy, on="who", time="at", columns=["late"]),
+        lambda: rp.point_in_time(
+            PAID, table.changes(since=-1), on="who", time="at", columns=["late"]
+        ),
+    ):
+        with pytest.raises(RecipeError, match="do not fit in memory: got 24 rows; half of"):
+            reads()
+
+
+@pytest.mark.parametrize("where", ["nowhere", "a file"])
+def test_a_folder_that_cannot_be_written_is_refused(
+    table: Any, many: None, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(RecipeError, match="cannot write its temporary files") as refused:
+        RECIPE.with_history(table.at(), folder=str(tmp_path / where))
+    assert refused.value.field == "folder"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    table: Any, many: None, monkeypatch: pytest.MonkeyPatch, spill: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    snapshot = table.at()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(RecipeError, match="cannot write its temporary files"):
+            RECIPE.with_history(snapshot, folder=str(spill))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(spill.iterdir())
+
+
+def test_a_change_feed_has_no_history(table: Any) -> None:
+    with pytest.raises(RecipeError, match="Give the table as it stood"):
+        RECIPE.with_history(PAID, table.changes(since=-1))
 
 
 @pytest.mark.parametrize(
