@@ -167,12 +167,16 @@ def test_a_recipe_says_which_columns_count_and_what_the_label_is(lake_root: str)
     assert few.named == ("gate",)
 
 
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
 def test_the_report_is_shown() -> None:
-    report = _find(_rows(7).with_columns(pl.col("y").alias("<b>")))
-    assert "'<b>' is the label" in repr(report)
+    report = _find(_rows(7).with_columns(pl.col("y").alias(HOSTILE)))
+    assert f"{HOSTILE!r} is the label" in repr(report)
     html = report._repr_html_()
-    assert "&lt;b&gt;" in html
-    assert "<b>" not in html
+    assert "&lt;script&gt;" in html
+    assert "<script" not in html
+    assert "<img" not in html
     assert "none found" in _find(_rows(7))._repr_html_()
 
 
