@@ -8,11 +8,16 @@ longer. If it is less, ``equal`` rows and more are faster as a frame, for the sa
 lies between the two nothing is known, and it is to be timed when it is asked for.
 
 A timing that is wrong by a factor makes a choice that is slower by no more than that factor.
+
+Before anything is timed a guess may say what is clear (``features.frame_cost``). It is doubted as
+a timing is, and what is timed holds against it. What recipes of one kind learn they share.
 """
 
 from __future__ import annotations
 
 import math
+import threading
+from collections import OrderedDict
 
 # A frame of more rows has its own cost spread so thin that it is as one of so many.
 LARGEST = 16_384
@@ -20,6 +25,8 @@ LARGEST = 16_384
 NEAR = 1.1
 # Calls after which what was timed is doubted for the first time, and then twice as many each time.
 TRUSTED = 100
+# Kinds of recipes that are remembered in a process.
+KINDS = 1_024
 
 
 class Crossing:
@@ -34,6 +41,16 @@ class Crossing:
         self.until = 0.0
         self.since = math.inf
         self._left = self._trusted = TRUSTED
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is known or guessed."""
+        return self.until == 0.0 and self.since == math.inf
+
+    def guess(self, until: float, since: float) -> None:
+        """Takes what is clear before anything is timed."""
+        if self.blank:
+            self.until, self.since = until, since
 
     def one_by_one(self, rows: int) -> bool | None:
         """Whether so many rows are faster one by one; None where it has to be timed.
@@ -67,3 +84,23 @@ class Crossing:
             self.until = min(self.until, self.since)
         if self.since <= NEAR * self.until:
             self.until = self.since = math.sqrt(self.until * self.since)
+
+
+_known: OrderedDict[str, Crossing] = OrderedDict()
+_lock = threading.Lock()
+
+
+def remembered(kind: str) -> Crossing:
+    """What this process knows of recipes of a kind; the kinds asked for last are kept."""
+    with _lock:
+        found = _known.pop(kind, None) or Crossing()
+        _known[kind] = found
+        while len(_known) > KINDS:
+            _known.popitem(last=False)
+        return found
+
+
+def forget() -> None:
+    """Nothing is known of any kind any more; who has a ``Crossing`` keeps it."""
+    with _lock:
+        _known.clear()

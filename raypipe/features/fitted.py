@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,7 +12,9 @@ import polars as pl
 from raypipe.core.errors import RecipeError
 from raypipe.core.identity import content_hash
 from raypipe.expressions import POLARS_ERRORS
+from raypipe.features.bound import bound, feature_exprs
 from raypipe.features.columns import RAW_TYPES, InputSpec, raw_type, types_of, unknown
+from raypipe.features.crossing import remembered
 from raypipe.features.cuts import each_part
 from raypipe.features.fit import (
     Data,
@@ -27,10 +28,11 @@ from raypipe.features.fit import (
 )
 from raypipe.features.fitted_spec import fitted_data, fitted_text, not_kept, read_fitted
 from raypipe.features.history.fill import filled
-from raypipe.features.plan import Plan, Step, check_columns, make_plan
-from raypipe.features.replay import materialised, record, replay
+from raypipe.features.plan import Plan, make_plan
+from raypipe.features.replay import frame_shape, materialised, record, replay
 from raypipe.features.rows import RowScorer
 from raypipe.features.show import fitted_html
+from raypipe.features.spec import recipe_data
 from raypipe.features.transforms.base import ROW_HASH, slot
 from raypipe.features.transforms.hashing import row_hash
 
@@ -62,9 +64,9 @@ class FittedRecipe:
             for step in plan.steps
             if step.number in wanted
         }
-        self._steps, self._places = _bound(plan, self._fitted)
+        self._steps, self._places = bound(plan, self._fitted)
         self._calls = record(self._steps, self._fitted, self._places.values())
-        self._features_of = _features(self._steps, self._fitted, self._places)
+        self._features_of = feature_exprs(self._steps, self._fitted, self._places)
         self._scorer: RowScorer | None = None
         self._training: dict[int, PlacedFitted] | None = None
         self._one: Callable[[Mapping[str, Any]], npt.NDArray[np.float32]] = self._first_row
@@ -245,9 +247,10 @@ class FittedRecipe:
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
         """The features of some rows: float32, shape (rows, features).
 
-        They go one by one or through polars, whichever is faster; the bits are the same. Where
-        earlier calls do not tell which that is for so many rows, the call times both ways and
-        takes a few times as long. Threads may share a recipe; one of them times.
+        They go one by one or through polars, whichever is faster; the bits are the same. A first
+        guess comes from what the recipe asks of polars. Where it is not clear, and earlier calls of
+        recipes of these transforms do not tell, the call goes through polars and is timed. Threads
+        may share a recipe; one of them times.
 
         Raises:
             RecipeError: as ``row``.
@@ -280,8 +283,14 @@ class FittedRecipe:
                 return np.asarray(made, np.float32)
 
             given = (self._plan, self._steps, self._fitted, self._places)
-            self._scorer = RowScorer(*given, batch)
+            shape = frame_shape(self._plan, self._steps, self._calls, len(self._places))
+            self._scorer = RowScorer(*given, batch, shape, lambda: remembered(self._kind()))
         return self._scorer
+
+    def _kind(self) -> str:
+        """The same for recipes whose rows take about as long: a refit is of the same kind."""
+        types = {name: self._plan.types[name] for name in self._plan.inputs}
+        return content_hash([recipe_data(self.transforms), types, len(self._places)])
 
     def __getstate__(self) -> dict[str, Any]:
         return {"json": self.to_json(training=self._learned.training is not None)}
@@ -359,56 +368,3 @@ def fit_transforms(
 def _one_piece(frame: pl.DataFrame) -> pl.DataFrame:
     # polars takes a column of one row for a constant and divides by it in another way.
     return materialised(pl.concat([frame, frame]) if frame.height == 1 else frame)
-
-
-def _features(
-    steps: Sequence[Step], fitted: Mapping[int, Fitted], places: Mapping[str, int]
-) -> list[pl.Expr]:
-    """The features as Float32, from a frame of slots."""
-    plain: set[int] = set()
-    whole: set[int] = set()
-    for step in steps:
-        if fitted[step.number].plain:
-            plain |= set(step.target.values())
-        for name, dtype in step.transform.outputs(step.schema).items():
-            if dtype.is_integer() or dtype == pl.Boolean:
-                whole.add(step.target[name])
-    made = []
-    for name, place in places.items():
-        one = pl.col(slot(place))
-        # One NaN for null and for every NaN there is, so that equal rows are equal bytes.
-        if place in whole:  # a large integer is rounded to a float of 64 bits first, as in a row
-            one = one.cast(pl.Float64).cast(pl.Float32).fill_null(math.nan)
-        elif place not in plain:
-            one = one.cast(pl.Float32)
-            one = pl.when(one.is_not_nan()).then(one).otherwise(pl.lit(math.nan, pl.Float32))
-        made.append(one.alias(name))
-    return made
-
-
-def _bound(plan: Plan, fitted: dict[int, Fitted]) -> tuple[list[Step], dict[str, int]]:
-    """The steps that features need, each with slots for all outputs; and the features' slots."""
-    size = plan.size
-    steps: dict[int, Step] = {}
-    for step in plan.steps:
-        if step.number not in plan.live:
-            continue
-        target = dict(step.target)
-        for name in fitted[step.number].outputs:
-            if name not in target:
-                target[name] = size
-                size += 1
-        check_columns(size)
-        steps[step.number] = Step(step.number, step.transform, step.source, target, step.schema)
-    places: dict[str, int] = {}
-    for number, static in plan.features:
-        known = fitted[number].outputs if static is None else (static,)
-        for feature in known:
-            if feature in places:
-                raise RecipeError(
-                    f"two transforms give the feature {feature!r}", None, "Rename one.", feature
-                )
-            places[feature] = steps[number].target[feature]
-    if not places:
-        raise RecipeError("the recipe gives no feature", None, "Add a transform.", "recipe")
-    return list(steps.values()), places

@@ -8,17 +8,19 @@ nothing later reads is let go, so that each step of a long recipe carries only w
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
+from raypipe.features.frame_cost import FrameShape
 from raypipe.features.transforms.base import slot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from raypipe.features.plan import Step
+    from raypipe.features.plan import Plan, Step
     from raypipe.features.transforms import Fitted
 
 _Asked = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -114,6 +116,19 @@ def record(
             call.keep = frozenset(map(slot, needed))
         needed = (needed - call.gives) | call.reads
     return found
+
+
+def frame_shape(
+    plan: Plan, steps: Sequence[Step], calls: Sequence[Call] | None, features: int
+) -> FrameShape:
+    """What the steps ask of polars for each frame."""
+    inputs = dict(Counter(plan.types[name] for name in plan.inputs))
+    if calls is None:
+        return FrameShape(inputs, features, sum(len(step.target) for step in steps), 1, 0, True)
+    adding = [call for call in calls if call.name == "with_columns"]
+    joins = sum(call.name == "join" for call in calls)
+    expressions = sum(len(call.given) for call in adding)
+    return FrameShape(inputs, features, expressions, len(calls), joins)
 
 
 def replay(frame: pl.DataFrame, calls: Sequence[Call]) -> pl.DataFrame:

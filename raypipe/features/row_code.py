@@ -48,7 +48,7 @@ def row_function(
     pack: Callable[..., Any],
     empty: list[Any],
 ) -> Callable[..., Any] | None:
-    """``f(row, out, at)``: packs the features of a row into ``out`` from byte ``at`` on.
+    """``f(row)``: the features of a row, packed.
 
     Args:
         fields: name, slot, raw type and coercer of each field.
@@ -56,14 +56,14 @@ def row_function(
         fitted: what is applied at each step.
         places: the slot of each feature.
         check: raises for a row whose fields are not exactly these.
-        pack: called with ``out``, ``at`` and a number for each feature.
+        pack: called with a number for each feature; what it gives is given back.
         empty: a list of as many None as there are slots.
 
     Returns:
         The function, or None where it would be too large to compile.
     """
     write = RowWriter()
-    row, out, at = write.argument(), write.argument(), write.argument()
+    row = write.argument()
     _fields(write, row, fields, check)
     slots: Code | None = None
     for step in steps:
@@ -75,8 +75,8 @@ def row_function(
             _through_slots(write, slots, step, done)
         if write.large:
             return None
-    gaps = (write.bind(pack), out, at, write.joined(_features(write, places)))
-    return write.function(("{}({}, {}, {})", gaps))
+    gaps = (write.bind(pack), write.joined(_features(write, places)))
+    return write.function(("return {}({})", gaps))
 
 
 def _fields(

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +17,25 @@ import polars as pl
 
 from raypipe.core.errors import RecipeError
 from raypipe.features.columns import RAW_TYPES, coercer, column_of, unknown
-from raypipe.features.crossing import LARGEST, Crossing
+from raypipe.features.crossing import LARGEST
+from raypipe.features.frame_cost import clear, pace
 from raypipe.features.row_code import row_function
 from raypipe.features.transforms.base import slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from raypipe.features.crossing import Crossing
+    from raypipe.features.frame_cost import FrameShape
     from raypipe.features.plan import Plan, Step
     from raypipe.features.transforms import Fitted
 
 F4 = np.dtype(np.float32)
-# How often both ways are timed, on how many rows one by one; how many rows are a frame's while
-# another thread is timing.
-TRIES, CHUNK, UNSURE = 3, 64, 512
+# How often both ways are timed the first time, when polars may do things for the first time; on how
+# many rows one by one; how many rows are a frame's while another thread is timing.
+TRIES, CHUNK, UNSURE = 2, 64, 512
+# For so long rows are scored one by one before a first guess.
+GUESS_S = 2e-4
 
 Floats = npt.NDArray[np.float32]
 Rows = Sequence[Mapping[str, Any]]
@@ -44,6 +50,8 @@ class RowScorer:
         fitted: what is applied at each.
         places: the slot of each feature.
         batch: the features of a frame of slots, through polars.
+        shape: what that asks of polars.
+        known: what is known of recipes of this kind; asked for when rows are first scored.
     """
 
     def __init__(
@@ -53,6 +61,8 @@ class RowScorer:
         fitted: Mapping[int, Fitted],
         places: Mapping[str, int],
         batch: Callable[[pl.DataFrame], Floats],
+        shape: FrameShape,
+        known: Callable[[], Crossing],
     ) -> None:
         self._inputs = {name: plan.types[name] for name in plan.inputs}
         self._fields = [
@@ -61,23 +71,28 @@ class RowScorer:
         self._batch = batch
         self._places = list(places.values())
         # A struct of the machine's own form casts as C does: what overflows is infinite.
-        packer = struct.Struct(f"{len(self._places)}f")
-        self._pack, self._size = packer.pack_into, packer.size
+        self._pack = struct.Struct(f"{len(self._places)}f").pack
         taken = [place for step in steps for place in step.target.values()]
         self._empty: list[Any] = [None] * (1 + max([plan.size - 1, *taken]))
         given = (self._places, self._check_fields, self._pack, self._empty)
-        into = row_function(self._fields, steps, fitted, *given)
-        self._into = into or self._through_slots(steps, fitted)
+        packed = row_function(self._fields, steps, fitted, *given)
+        self._packed = packed or self._through_slots(steps, fitted)
+        self.one = _one(self._packed)
         self._pick = operator.itemgetter(*self._inputs)
-        self._crossing, self._timing = Crossing(), threading.Lock()
+        self._shape, self._known = shape, known
+        self._timing, self._tries = threading.Lock(), TRIES
+
+    @cached_property
+    def _crossing(self) -> Crossing:
+        return self._known()
 
     def _through_slots(
         self, steps: Sequence[Step], fitted: Mapping[int, Fitted]
-    ) -> Callable[[Any, Any, int], None]:
+    ) -> Callable[[Any], bytes]:
         """The same without compiling, for a recipe of too many steps."""
         calls = [fitted[step.number].row(step.source, step.target) for step in steps]
 
-        def into(row: Any, out: Any, at: int) -> None:
+        def packed(row: Any) -> bytes:
             slots = self._empty.copy()
             try:
                 for name, place, _, coerce in self._fields:
@@ -91,9 +106,9 @@ class RowScorer:
                 call(slots)
             values = (slots[place] for place in self._places)
             nan = math.nan
-            self._pack(out, at, *(nan if v is None or v != v else v for v in values))
+            return self._pack(*(nan if v is None or v != v else v for v in values))
 
-        return into
+        return packed
 
     def _check_fields(self, row: Any) -> None:
         if not isinstance(row, Mapping):
@@ -110,20 +125,10 @@ class RowScorer:
                     str(name)[:100],
                 )
 
-    def one(self, row: Mapping[str, Any]) -> Floats:
-        """The features of one row."""
-        out = bytearray(self._size)
-        self._into(row, out, 0)
-        return np.frombuffer(out, F4)
-
     def some(self, rows: Rows) -> Floats:
         """The features of rows, one after another."""
-        size, into, at = self._size, self._into, 0
-        out = bytearray(size * len(rows))
-        for row in rows:
-            into(row, out, at)
-            at += size
-        return np.frombuffer(out, F4).reshape(len(rows), len(self._places))
+        made = bytearray().join(map(self._packed, rows))
+        return np.frombuffer(made, F4).reshape(len(rows), len(self._places))
 
     def through_polars(self, rows: Rows) -> Floats:
         """The features of rows by way of a frame."""
@@ -132,7 +137,8 @@ class RowScorer:
     def rows(self, rows: Rows) -> Floats:
         """The features of rows, the faster way for so many.
 
-        A call that ``Crossing`` cannot decide takes the time of both ways, in turn.
+        A call that ``Crossing`` cannot decide goes through a frame, and is timed; so are a few of
+        its rows one by one.
         """
         one_by_one = self._crossing.one_by_one(len(rows))
         if one_by_one is None:
@@ -142,27 +148,32 @@ class RowScorer:
     def _timed(self, rows: Rows) -> Floats:
         if not self._timing.acquire(blocking=False):
             return self.some(rows) if len(rows) < UNSURE else self.through_polars(rows)
+        made: Floats | None = None
         try:
             few = rows[:LARGEST]
-            made, equal = self._equal(few)
-            self._crossing.learn(len(few), equal)
+            if self._crossing.blank:
+                row_s = self._row_s(few[:CHUNK], GUESS_S)
+                self._crossing.guess(*clear(self._shape, row_s, pace()))
+            else:
+                made, equal = self._equal(few)
+                self._crossing.learn(len(few), equal)
         finally:
             self._timing.release()
-        return made if len(few) == len(rows) else self.rows(rows)
+        return made if made is not None and len(few) == len(rows) else self.rows(rows)
 
     def _equal(self, rows: Rows) -> tuple[Floats, float]:
         """The features by way of a frame, and how many rows take as long one by one.
 
         Of several times the least counts, since what else the machine does only adds. Rows one by
-        one are timed on a few of them, elsewhere each time, so that they come from memory as others
-        do.
+        one are timed on a few of them, at both ends, so that they come from memory as others do.
         """
         frame_s = row_s = math.inf
-        for turn in range(TRIES):
+        for _ in range(self._tries):
             begin = _Clock()
             made = self.through_polars(rows)
             frame_s = min(frame_s, begin.seconds())
-            at = (len(rows) - min(CHUNK, len(rows))) * turn // (TRIES - 1)
+        self._tries = 1
+        for at in {0, len(rows) - min(CHUNK, len(rows))}:
             row_s = min(row_s, self._row_s(rows[at : at + CHUNK], frame_s))
         return made, frame_s / row_s
 
@@ -202,6 +213,16 @@ class RowScorer:
         for values, (_, place, kind, coerce) in zip(columns, self._fields, strict=True):
             made.append(column_of(slot(place), kind, values, coerce))
         return pl.DataFrame(made)
+
+
+def _one(packed: Callable[[Any], bytes]) -> Callable[[Mapping[str, Any]], Floats]:
+    """The features of one row; what it looks up each time are its own names."""
+    array, own, dtype = np.frombuffer, bytearray, F4
+
+    def one(row: Mapping[str, Any]) -> Floats:
+        return array(own(packed(row)), dtype)  # of bytes of its own, which may be written to
+
+    return one
 
 
 class _Clock:

@@ -7,6 +7,7 @@ import enum
 import math
 import random
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal
@@ -21,6 +22,7 @@ from raypipe.core.errors import RecipeError
 from raypipe.expressions import code
 from raypipe.features import FittedRecipe, Recipe
 from raypipe.features import transforms as T  # noqa: N812
+from raypipe.features.crossing import forget
 
 WIDE = Context(prec=40)
 HOSTILE = [
@@ -334,29 +336,38 @@ def test_a_utc_time_of_any_zone_is_one_moment() -> None:
 def _slowed(scorer: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, float], list[str]]:
     """Seconds that each way is busy, a row or a frame, and which ways were taken."""
     waits, taken = {"row": 0.0, "polars": 0.0}, []
-    into, batch = scorer._into, scorer._batch
+    into, batch = scorer._packed, scorer._batch
 
     def busy(seconds: float) -> None:  # not asleep, which takes none of the process's time
         end = time.thread_time() + seconds
         while seconds and time.thread_time() < end:
             pass
 
-    def by_row(row: Any, out: Any, at: int) -> None:
+    def by_row(row: Any) -> bytes:
         busy(waits["row"])
         taken.append("row")
-        into(row, out, at)
+        packed: bytes = into(row)
+        return packed
 
     def by_batch(frame: pl.DataFrame) -> Any:
         busy(waits["polars"])
         taken.append("polars")
         return batch(frame)
 
-    monkeypatch.setattr(scorer, "_into", by_row)
+    monkeypatch.setattr(scorer, "_packed", by_row)
     monkeypatch.setattr(scorer, "_batch", by_batch)
     return waits, taken
 
 
-def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unknown() -> Iterator[None]:
+    """Nothing is known of any recipe, and none learns from this test."""
+    forget()
+    yield
+    forget()
+
+
+def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch, unknown: None) -> None:
     scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
     rows = [{"x": float(n)} for n in range(5000)]
     want = _bits(scorer.some(rows))
@@ -367,6 +378,7 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         assert _bits(scorer.rows(rows[:count])) == want[: 4 * count]
         return set(taken)
 
+    scorer._crossing.guess(0.0, 1e12)  # nothing is clear
     waits["polars"], waits["row"] = 0.3, 0.001
     assert ways(100) == {"row", "polars"}  # timed
     assert ways(100) == ways(20) == ways(1) == {"row"}  # known: as many, or fewer
@@ -374,18 +386,38 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ways(100) == {"row"}
     assert ways(5000) == {"row", "polars"}  # more rows are another question
     assert ways(5000) == ways(4000) == {"polars"}
+    again = Recipe(T.select("x")).fit(FRAME.head(3))._rows_scorer()  # of the same kind
+    other, taken = _slowed(again, monkeypatch)
+    other["row"] = 0.0
+    again.rows(rows)
+    assert taken == ["polars"]
 
 
-def test_a_slow_row_is_timed_on_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_clear_is_not_timed(monkeypatch: pytest.MonkeyPatch, unknown: None) -> None:
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    waits, taken = _slowed(scorer, monkeypatch)
+    waits["row"] = 0.1
+    scorer.rows([{"x": 1.0}] * 4096)
+    assert taken.count("polars") == 1  # a row was timed, and the frame is the answer
+    assert taken.count("row") <= 2
+    forget()
+    scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
+    _, taken = _slowed(scorer, monkeypatch)
+    scorer.rows([{"x": 1.0}] * 2)
+    assert set(taken) == {"row"}
+
+
+def test_a_slow_row_is_timed_on_few_rows(monkeypatch: pytest.MonkeyPatch, unknown: None) -> None:
     scorer = Recipe(T.select("x")).fit(FRAME)._rows_scorer()
     waits, taken = _slowed(scorer, monkeypatch)
     waits["row"] = 0.3
+    scorer._crossing.guess(0.0, 1e12)
     scorer._timing.acquire()  # another thread is timing: neither way is asked
     scorer.rows([{"x": 1.0}] * 4096)
     assert taken == ["polars"]
     scorer._timing.release()
     scorer.rows([{"x": 1.0}] * 4096)
-    assert taken == ["polars", *["polars", "row"] * 3]
+    assert taken == ["polars"] * 3 + ["row"] * 2
 
 
 def test_threads_that_share_a_recipe_get_their_own_rows() -> None:
@@ -400,8 +432,11 @@ def test_threads_that_share_a_recipe_get_their_own_rows() -> None:
         assert all(pool.map(ask, range(1, 1500, 11)))
 
 
-def test_a_wrong_row_leaves_the_question_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_row_leaves_the_question_open(
+    monkeypatch: pytest.MonkeyPatch, unknown: None
+) -> None:
     fitted = Recipe(T.select("x")).fit(FRAME)
+    fitted._rows_scorer()._crossing.guess(0.0, 1e12)
     with pytest.raises(RecipeError):
         fitted.rows([{"x": 1.0}, {"x": "1"}])
     _, taken = _slowed(fitted._rows_scorer(), monkeypatch)
