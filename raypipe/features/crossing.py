@@ -49,8 +49,8 @@ class Crossing:
 
     def guess(self, until: float, since: float) -> None:
         """Takes what is clear before anything is timed."""
-        if self.blank:
-            self.until, self.since = until, since
+        if self.blank:  # half of no end would be no end: it could not be doubted
+            self.until, self.since = min(until, 4.0 * LARGEST), since
 
     def one_by_one(self, rows: int) -> bool | None:
         """Whether so many rows are faster one by one; None where it has to be timed.

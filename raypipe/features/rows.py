@@ -152,7 +152,7 @@ class RowScorer:
         try:
             few = rows[:LARGEST]
             if self._crossing.blank:
-                row_s = self._row_s(few[:CHUNK], GUESS_S)
+                row_s = self._first_row_s(few[:CHUNK])
                 self._crossing.guess(*clear(self._shape, row_s, pace()))
             else:
                 made, equal = self._equal(few)
@@ -176,6 +176,20 @@ class RowScorer:
         for at in {0, len(rows) - min(CHUNK, len(rows))}:
             row_s = min(row_s, self._row_s(rows[at : at + CHUNK], frame_s))
         return made, frame_s / row_s
+
+    def _first_row_s(self, rows: Rows) -> float:
+        """Seconds for each of some rows before a guess: often, as the first times are longer."""
+        begin = _Clock()
+        self.some(rows[:1])
+        few = rows[: max(1, int(GUESS_S / begin.seconds()))]
+        least, spent = math.inf, 0.0
+        while spent < GUESS_S:
+            begin = _Clock()
+            self.some(few)
+            seconds = begin.seconds()
+            spent += seconds
+            least = min(least, seconds / len(few))
+        return least
 
     def _row_s(self, rows: Rows, limit_s: float) -> float:
         """Seconds for each of some rows; of fewer where they would take longer than the limit."""
