@@ -69,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
     return fit(lake, num_workers=2, run_on="local").bundle.content_hash
 
 
-@pytest.mark.parametrize("moment", ["started", "growing"])
+@pytest.mark.parametrize("moment", [pytest.param("started", marks=pytest.mark.long), "growing"])
 def test_a_killed_driver_leaves_its_resources_to_the_next(
     held: Held, whole: str, tmp_path: Path, moment: str
 ) -> None:
@@ -92,7 +92,8 @@ def test_a_killed_driver_leaves_its_resources_to_the_next(
     held.until(lambda: held.groups()["alive"] == 0 and held.groups()["free"] == 2.0)
 
 
-@pytest.mark.parametrize("moment", ["started", pytest.param("growing", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("moment", ["started", "growing"])
 def test_a_killed_controller_leaves_them_to_the_next(
     held: Held, whole: str, tmp_path: Path, moment: str
 ) -> None:
