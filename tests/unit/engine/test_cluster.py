@@ -56,7 +56,7 @@ def _eventually_none(folder: str, limit_s: float = 15) -> list[str]:
 
 
 def _started(rest: str, **settings: str) -> tuple[subprocess.Popen[str], str]:
-    unset = ("RAY_ADDRESS", "RAYPIPE_DEBUG", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    unset = ("RAY_ADDRESS", "RAYPIPE_DEBUG", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "OMP_WAIT_POLICY")
     env = {**{k: v for k, v in os.environ.items() if k not in unset}, **settings}
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(rest=rest)],
@@ -162,18 +162,23 @@ print(open_to_all, len(own.children(recursive=True)), flush=True)
 
 
 def test_a_stop_leaves_no_token_and_the_next_start_works(tmp_path: Path) -> None:
+    """Workers' threads wait asleep, unless the user wants something else of them."""
     rest = """
 import os
+def waiting():
+    return os.environ.get("OMP_WAIT_POLICY")
+print(ray.get(ray.remote(waiting).remote()), waiting())
 from raypipe.engine import cluster
 with_token = "RAY_AUTH_TOKEN" in os.environ
 cluster.stop()
 print(with_token, [name for name in os.environ if name.startswith("RAY_AUTH")], flush=True)
+os.environ["OMP_WAIT_POLICY"] = "ACTIVE"
 ensure_ray(cpus=2)
-print(ray.get(ray.remote(lambda: 7).remote()), flush=True)
+print(ray.get(ray.remote(waiting).remote()), flush=True)
 """
     program, _ = _started(rest, HOME=str(tmp_path))
     out, err = program.communicate(timeout=120)
-    assert out.splitlines() == ["True []", "7"], err
+    assert out.splitlines() == ["PASSIVE None", "True []", "ACTIVE"], err
     assert program.returncode == 0
     assert list(tmp_path.iterdir()) == []
 
