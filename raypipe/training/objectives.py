@@ -32,6 +32,7 @@ class Objective:
         whole: whether labels are whole numbers.
         above: whether the least label itself is not one.
         also: metrics that fit beside those of the task.
+        only: metrics that fit in place of those of the task.
     """
 
     name: str
@@ -43,6 +44,12 @@ class Objective:
     whole: bool = False
     above: bool = False
     also: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What fits it."""
+        return self.only or (*_TASK_METRICS[self.task], *self.also)
 
     def refuses(self, low: float, high: float, whole: bool) -> bool:
         """Whether labels with these ends, whole or not, cannot be learned."""
@@ -78,8 +85,9 @@ OBJECTIVES: dict[str, Objective] = {
     one.name: one
     for one in (
         Objective("binary:logistic", "binary", "logloss", **_TWO),
-        Objective("binary:logitraw", "binary", "logloss", **_TWO),
-        Objective("binary:hinge", "binary", "error", **_TWO),
+        # its scores are no probabilities, yet XGBoost computes losses and errors as if they were
+        Objective("binary:logitraw", "binary", "auc", only=("auc", "aucpr"), **_TWO),
+        Objective("binary:hinge", "binary", "error", only=("error", "auc", "aucpr"), **_TWO),
         Objective("multi:softprob", "multiclass", "mlogloss", **_CLASSES),
         Objective("multi:softmax", "multiclass", "merror", **_CLASSES),
         Objective("reg:squarederror", "regression", "rmse"),
@@ -153,7 +161,7 @@ def check_metric(metric: object, objective: Objective) -> str:
         raise ConfigError(
             "XGBoost has no such metric", metric, nearest(str(metric), _METRICS), "eval_metric"
         )
-    fits = (*_TASK_METRICS[objective.task], *objective.also)
+    fits = objective.metrics
     if base not in fits:
         raise ConfigError(
             f"the metric does not suit {objective.name}",

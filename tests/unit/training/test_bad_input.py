@@ -198,3 +198,13 @@ def test_parameters_that_cannot_be_stored(value: Any) -> None:
     ):
         with pytest.raises(ConfigError, match="must be plain JSON"):
             made()
+
+
+@pytest.mark.parametrize("metric", ["logloss", "error", "rmse"])
+def test_a_loss_of_scores_that_are_no_probabilities(metric: str) -> None:
+    """XGBoost computes it as if they were: 2.55 where the log loss is 0.40."""
+    with pytest.raises(ConfigError, match=r"does not suit binary:logitraw.*auc, aucpr"):
+        rp.XGBoost(params={"objective": "binary:logitraw", "eval_metric": metric})
+    with pytest.raises(ConfigError, match="does not suit binary:hinge"):
+        rp.XGBoost(params={"objective": "binary:hinge", "eval_metric": "logloss"})
+    assert rp.XGBoost(params={"objective": "binary:logitraw"}).metrics == ["auc"]
