@@ -48,11 +48,12 @@ class Metric:
             groups: for ranking only: n keys; rows of one key compete with each other.
 
         Raises:
-            ConfigError: the lengths differ, a label is not of the kind, a score is not finite, a
-                weight is negative, or weights or groups are given to a metric that takes none.
+            ConfigError: what is given is no number, the lengths differ, a label is not of the kind,
+                a score is not finite, a weight is negative, or weights or groups are given to a
+                metric that takes none.
         """
-        y = np.asarray(labels, dtype=np.float64).ravel()
-        p = np.asarray(scores, dtype=np.float64)
+        y = self._numbers(labels, "labels").ravel()
+        p = self._numbers(scores, "scores")
         p = p if self.kind == "multiclass" and p.ndim == 2 else p.ravel()
         self._check(y, p, groups is not None, weights is not None)
         if self.kind == "ranking":
@@ -60,7 +61,7 @@ class Metric:
             if codes.size != y.size:
                 raise self._lengths(y.size, "group", codes.size)
             return self._compute(y, p, codes.astype(np.float64)) if y.size else float("nan")
-        w = np.ones(y.size) if weights is None else np.asarray(weights, dtype=np.float64).ravel()
+        w = np.ones(y.size) if weights is None else self._numbers(weights, "weights").ravel()
         if w.size != y.size:
             raise self._lengths(y.size, "weight", w.size)
         if w.size and not (np.isfinite(w).all() and w.min() >= 0):
@@ -68,6 +69,13 @@ class Metric:
         if weights is not None and not w.all():  # a row without weight is not there
             y, p, w = y[w > 0], p[w > 0], w[w > 0]
         return self._compute(y, p, w) if y.size else float("nan")
+
+    def _numbers(self, given: Any, what: str) -> Floats:
+        try:
+            return np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            kind = getattr(given, "dtype", type(given).__name__)
+            raise ConfigError(f"{self.name} needs {what} that are numbers", str(kind)) from None
 
     def _lengths(self, labels: int, what: str, others: int) -> ConfigError:
         return ConfigError(

@@ -114,3 +114,17 @@ def test_better_follows_the_direction_and_nan_never_wins() -> None:
         metrics.by_name("auc")
     with pytest.raises(ConfigError, match="Did you mean 'rmse'"):
         metrics.by_name("rsme")
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "weights", "what"),
+    [
+        (["a", "b"], [0.1, 0.2], None, "labels"),
+        ([0, 1], ["x", None], None, "scores"),
+        ([0, 1], [0.1, 0.2], ["w", "w"], "weights"),
+        ([[0], [1, 1]], [0.1, 0.2], None, "labels"),
+    ],
+)
+def test_what_is_no_number(labels: object, scores: object, weights: object, what: str) -> None:
+    with pytest.raises(ConfigError, match=f"roc_auc needs {what} that are numbers"):
+        metrics.roc_auc(labels, scores, weights=weights)
