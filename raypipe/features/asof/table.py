@@ -221,12 +221,15 @@ def _names(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def units(duration: timedelta, dtype: pl.DataType) -> int:
+def units(duration: object, dtype: pl.DataType) -> int:
     """A duration in the unit of a column of times, rounded down.
 
     Raises:
-        RecipeError: it is negative.
+        RecipeError: it is negative, or no duration.
     """
+    if not isinstance(duration, timedelta):
+        act = "Give a datetime.timedelta."
+        raise RecipeError("the tolerance is no duration", repr(duration), act, "tolerance")
     if duration < timedelta(0):
         raise RecipeError("the tolerance is negative", repr(duration), None, "tolerance")
     if not isinstance(dtype, pl.Datetime):

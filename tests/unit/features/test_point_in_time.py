@@ -278,3 +278,11 @@ def test_a_table_that_cannot_be_joined_is_refused_by_name(tables: Any, field: st
     with pytest.raises(RecipeError) as refused:
         point_in_time(FLIGHTS, tables, on="origin", time="at")
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("tolerance", [3, "3d", 1.5])
+def test_a_tolerance_that_is_no_duration(tolerance: Any) -> None:
+    one = pl.DataFrame({"k": [1], "at": [datetime(2025, 1, 1)]})
+    with pytest.raises(RecipeError, match=r"no duration: got .*3d|no duration: got \d") as told:
+        rp.point_in_time(one, one.with_columns(v=1), on="k", time="at", tolerance=tolerance)
+    assert told.value.field == "tolerance"
