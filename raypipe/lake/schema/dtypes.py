@@ -36,6 +36,7 @@ _KEPT = (
     pl.Binary,
     pl.Decimal,
 )
+_MOST_DIGITS = 38  # of a decimal, in a Delta table
 
 
 def table_type(dtype: pl.DataType, column: str, source: str) -> pl.DataType:
@@ -45,7 +46,8 @@ def table_type(dtype: pl.DataType, column: str, source: str) -> pl.DataType:
     becomes naive UTC in microseconds, and a column without any value becomes a string column.
 
     Raises:
-        SchemaError: a Delta table has no such type (a time of day, a duration, an object).
+        SchemaError: a Delta table has no such type (a time of day, a duration, an object, a decimal
+            of more than 38 digits).
     """
     if isinstance(dtype, pl.Datetime):
         return TIME
@@ -55,7 +57,8 @@ def table_type(dtype: pl.DataType, column: str, source: str) -> pl.DataType:
         return pl.Struct(
             {f.name: table_type(_instance(f.dtype), column, source) for f in dtype.fields}
         )
-    if isinstance(dtype, _KEPT):
+    wide = isinstance(dtype, pl.Decimal) and (dtype.precision or 0) > _MOST_DIGITS
+    if isinstance(dtype, _KEPT) and not wide:
         return dtype
     wider = _WIDER.get(type(dtype))
     if wider is None:

@@ -253,8 +253,16 @@ def frame_part(frame: pl.DataFrame, label: str) -> SourcePart:
 
 
 def as_frame(data: object) -> pl.DataFrame:
-    """An object with an Arrow stream as a frame."""
-    return pl.DataFrame(cast("Any", data))
+    """An object with an Arrow stream as a frame.
+
+    Raises:
+        SourceError: it has a column of a type that polars does not have.
+    """
+    try:
+        return pl.DataFrame(cast("Any", data))
+    except pl.exceptions.PanicException as error:
+        act = "Cast columns of unusual types, such as decimals of 256 bits, first."
+        raise SourceError("an Arrow table cannot be read", str(error), act, "data") from None
 
 
 def _files(paths: Sequence[str], options: Options) -> tuple[SourcePart, ...]:

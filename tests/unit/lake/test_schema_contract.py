@@ -6,9 +6,12 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import raypipe as rp
@@ -256,3 +259,15 @@ def test_of_two_appends_with_one_new_key_one_keeps_it(lake_root: str) -> None:
     commits = [c for c in table.history() if c["batch_id"] is not None]
     assert sorted(c["quarantined"] for c in commits) == [0, 2, 2, 2, 2, 2]
     assert all(c["rows"] + c["quarantined"] == 3 for c in commits)
+
+
+def test_decimals_of_more_digits_than_a_table_has(lake_root: str, tmp_path: Path) -> None:
+    wide = pa.table({"c": pa.array([Decimal(10) ** 50], pa.decimal256(76, 0))})
+    pq.write_table(wide, tmp_path / "wide.parquet")
+    table = Lake(lake_root).table("t")
+    with pytest.raises(SchemaError, match=r"cannot hold column 'c'.*76.*Cast it"):
+        table.append(str(tmp_path / "wide.parquet"))
+    with pytest.raises(RaypipeError, match=r"Int256.*decimals of 256 bits"):
+        table.append(wide)
+    table.append(pa.table({"c": pa.array([Decimal(10) ** 30], pa.decimal128(38, 0))}))
+    assert table.at().frame()["c"].to_list() == [Decimal(10) ** 30]
