@@ -57,11 +57,13 @@ class Stretch:
         """The rows, and where they begin in the part."""
         at = self.first_row
         for piece in self.pieces:
-            whole = piece if isinstance(piece, pl.DataFrame) else piece.read(columns)
-            whole = whole.select(columns)
-            for start in range(0, whole.height, AT_ONCE):
-                yield whole.slice(start, AT_ONCE), at + start
-            at += whole.height
+            # What no filter thins out is read in the ranges in which it is handed out.
+            for one in piece.sliced(AT_ONCE) if getattr(piece, "plain", False) else (piece,):  # type: ignore[union-attr]
+                whole = one if isinstance(one, pl.DataFrame) else one.read(columns)
+                whole = whole.select(columns)
+                for start in range(0, whole.height, AT_ONCE):
+                    yield whole.slice(start, AT_ONCE), at + start
+                at += whole.height
 
 
 def stretches(data: Data, columns: Sequence[str], *, placed: bool) -> tuple[list[Stretch], int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from raypipe.core.errors import RecipeError
+from raypipe.engine.memory import give_back
 from raypipe.engine.reduce import reduce_parts
 from raypipe.features.cuts import Data, read_parts, schema_of, stretches
 from raypipe.features.held import collected_whole
@@ -20,6 +21,8 @@ from raypipe.features.passes import (
     merged,
     to_slots,
 )
+from raypipe.features.profile import Profile
+from raypipe.features.shares import most_columns, shares
 from raypipe.features.transforms.base import Json, PlacedState
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 
     from raypipe.engine.place import RunOn
     from raypipe.features.plan import Plan, Step
-    from raypipe.features.profile import Profile
+    from raypipe.features.profile import ColumnProfile
+    from raypipe.features.shares import Share
     from raypipe.features.transforms import Fitted
 
 __all__ = ["Data", "Learned", "apply", "collected", "learn", "read_parts", "schema_of", "to_slots"]
@@ -48,14 +52,42 @@ class Learned:
     training: list[Json] | None = None
 
 
-def learn(data: Data, plan: Plan, run_on: RunOn = "auto") -> Learned:
+@dataclass(slots=True)
+class _Found:
+    """What a pass gave, of all its readings."""
+
+    rows: int = 0
+    nulls: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, ColumnProfile] = field(default_factory=dict)
+    states: dict[int, Json] = field(default_factory=dict)
+    training: dict[int, Json] = field(default_factory=dict)
+
+    def take(self, made: PassState) -> None:
+        """Takes what one reading gave.
+
+        Raises:
+            RecipeError: a transform has nothing to learn from.
+        """
+        self.states |= made.finish()
+        self.training |= made.training()
+        if made.profile is not None:
+            self.rows = made.profile.rows
+            self.nulls |= made.profile.nulls
+            self.columns |= made.profile.finish().columns
+
+
+def learn(
+    data: Data, plan: Plan, run_on: RunOn = "auto", memory_budget: int | None = None
+) -> Learned:
     """Fits every step that features need.
 
     A step is fitted in the first pass in which all that it reads is known. In a pass each stretch
     of rows gives a state, and states are merged in a tree that follows from the rows alone, so the
-    result has the same bits wherever it ran.
+    result has the same bits wherever it ran. Under a memory budget a pass reads some columns after
+    the others, in one thread.
 
     Raises:
+        ConfigError: the budget cannot hold one column of one piece of the rows.
         RecipeError: there is no row, the label is null everywhere or of one class, a transform has
             nothing to learn from, or a computation fails.
         EngineError: Ray could not be reached, or a worker died again and again.
@@ -71,27 +103,25 @@ def learn(data: Data, plan: Plan, run_on: RunOn = "auto") -> Learned:
     training: list[Json] = [None] * len(plan.steps)
     fitted: dict[int, Fitted] = {}
     todo = [step for step in steps if step.transform.state(step.schema) is not None]
-    first: PassState | None = None
+    most = most_columns(data, memory_budget)
+    first: _Found | None = None
     while first is None or todo:
         known = _known(steps, {step.number for step in todo})
         for step in steps:
             if step.number in known and step.number not in fitted:
                 fitted[step.number] = step.transform.fitted(states[step.number], step.schema)
         ready = [step for step in todo if _readable(step, steps, known)]
-        made = _run(data, plan, ready, fitted, run_on, with_profile=first is None)
-        if first is None:
-            _check(made, plan)
-            first = made
-        for number, state in made.finish().items():
+        made = _run(data, plan, ready, fitted, run_on, most, with_profile=first is None)
+        first = first or made
+        for number, state in made.states.items():
             states[number] = state
-        for number, state in made.training().items():
+        for number, state in made.training.items():
             training[number] = state
         todo = [step for step in todo if step not in ready]
-    assert first.profile is not None
     mended = {name for step in steps if step.transform.mends_null for name in step.transform.reads}
-    seen = first.profile.nulls
-    nullable = [name for name in plan.inputs if seen.get(name, 0) or name in mended]
-    return Learned(states, first.profile.finish(), nullable, first.profile.rows, training)
+    nullable = [name for name in plan.inputs if first.nulls.get(name, 0) or name in mended]
+    columns = {name: first.columns[name] for name in plan.inputs if name in first.columns}
+    return Learned(states, Profile(columns), nullable, first.rows, training)
 
 
 def _run(
@@ -100,35 +130,72 @@ def _run(
     ready: Sequence[Step],
     fitted: dict[int, Fitted],
     run_on: RunOn,
+    most: int | None,
+    *,
+    with_profile: bool,
+) -> _Found:
+    """One pass over all rows; it reads no column and applies no step that it does not need."""
+    refusing = [n for n in fitted if with_profile and plan.steps[n].transform.refuses]
+    found = _Found()
+    for share in shares(
+        {name: {name} for name in plan.inputs} if with_profile else {},
+        [(step, _needs(plan, step.source.values())[1]) for step in ready],
+        {n: _needs(plan, plan.steps[n].source.values())[1] for n in refusing},
+        most,
+    ):
+        made = _read(data, plan, share, fitted, run_on, most, with_profile=with_profile)
+        if with_profile:
+            _check(made, plan)
+        found.take(made)
+        del made
+        if most is not None:
+            give_back()
+    return found
+
+
+def _read(
+    data: Data,
+    plan: Plan,
+    share: Share,
+    fitted: dict[int, Fitted],
+    run_on: RunOn,
+    most: int | None,
     *,
     with_profile: bool,
 ) -> PassState:
-    """One pass over all rows; it reads no column and applies no step that it does not need."""
-    makers = _makers(plan.steps)
-    needed = {n for n in fitted if with_profile and plan.steps[n].transform.refuses}
-    slots: set[int] = set()
+    """One reading of all rows, for a share of the pass."""
+    needed = set(share.checked)
     wanted = [] if plan.label is None else [plan.label[1]]
-    wanted += [at for step in ready for at in step.source.values()]
+    wanted += [at for step in share.ready for at in step.source.values()]
     wanted += [at for number in needed for at in plan.steps[number].source.values()]
-    while wanted:
-        place = wanted.pop()
-        slots.add(place)
-        if place in makers and makers[place] not in needed:
-            needed.add(makers[place])
-            wanted += plan.steps[makers[place]].source.values()
-    inputs = plan.inputs if with_profile else ()
+    makers, columns = _needs(plan, wanted)
+    needed |= makers
     work = Pass(
         plan=plan,
-        columns=tuple(n for n, place in plan.raw.items() if place in slots or n in inputs),
+        columns=tuple(n for n in plan.raw if n in columns or n in share.inputs),
         steps=tuple(step for step in plan.steps if step.number in needed),
         fitted={number: fitted[number] for number in needed},
-        ready=tuple(ready),
-        with_profile=with_profile,
+        ready=tuple(share.ready),
+        inputs=tuple(share.inputs) if with_profile else None,
     )
     placed = any(isinstance(state, PlacedState) for state in work.empty().states.values())
     cut, nbytes = stretches(data, work.columns, placed=placed)
-    found = reduce_parts(work, merged, cut, run_on=run_on, bytes_hint=nbytes)
+    threads = None if most is None else 1
+    found = reduce_parts(work, merged, cut, run_on=run_on, bytes_hint=nbytes, threads=threads)
     return work.empty() if found is None else found
+
+
+def _needs(plan: Plan, slots: Iterable[int]) -> tuple[set[int], set[str]]:
+    """The steps that must be applied to know some slots, and the raw columns to read for them."""
+    makers, seen, todo = _makers(plan.steps), set[int](), list(slots)
+    steps: set[int] = set()
+    while todo:
+        place = todo.pop()
+        seen.add(place)
+        if place in makers and makers[place] not in steps:
+            steps.add(makers[place])
+            todo += plan.steps[makers[place]].source.values()
+    return steps, {name for name, place in plan.raw.items() if place in seen}
 
 
 def _check_label_needed(steps: Iterable[Step], plan: Plan) -> None:

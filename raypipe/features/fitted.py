@@ -342,12 +342,17 @@ class FittedRecipe:
 
 
 def fit_transforms(
-    transforms: tuple[Transform, ...], data: Data, label: str | None, run_on: RunOn = "auto"
+    transforms: tuple[Transform, ...],
+    data: Data,
+    label: str | None,
+    run_on: RunOn = "auto",
+    memory_budget: int | None = None,
 ) -> FittedRecipe:
     """Learns what transforms need from rows; see ``Recipe.fit``.
 
     Raises:
         RecipeError: as ``Recipe.fit``.
+        ConfigError: as ``Recipe.fit``.
     """
     schema = schema_of(data)
     types = types_of(schema)
@@ -357,7 +362,7 @@ def fit_transforms(
         if refused.field in schema and refused.field not in types:
             raw_type(refused.field, schema[refused.field])  # says what its type is
         raise
-    made = FittedRecipe(transforms, plan, learn(data, plan, run_on))
+    made = FittedRecipe(transforms, plan, learn(data, plan, run_on, memory_budget))
     # What polars cannot compute of these types is an error now, not at the first row to serve.
     # On a row of nulls: of no row at all polars computes less than it checks of one.
     raw = {name: RAW_TYPES[plan.types[name]] for name in plan.inputs}

@@ -75,7 +75,7 @@ class Pass:
         steps: those to apply before, each known.
         fitted: their fitted form, by number.
         ready: the steps to fit.
-        with_profile: whether the profile is made too.
+        inputs: the raw columns of which the profile is made too; None in a later pass.
     """
 
     plan: Plan
@@ -83,7 +83,7 @@ class Pass:
     steps: tuple[Step, ...]
     fitted: Mapping[int, Fitted] = field(repr=False)
     ready: tuple[Step, ...]
-    with_profile: bool
+    inputs: tuple[str, ...] | None
 
     def __call__(self, stretch: Stretch) -> PassState:
         """The state of the stretch's rows."""
@@ -99,8 +99,10 @@ class Pass:
         plan, states = self.plan, {}
         for step in self.ready:
             states[step.number] = step.transform.state(step.schema)
-        types = {name: plan.types[name] for name in plan.inputs}
-        profile = ProfileState(types, plan.label is not None) if self.with_profile else None
+        profile = None
+        if self.inputs is not None:
+            types = {name: plan.types[name] for name in self.inputs}
+            profile = ProfileState(types, plan.label is not None)
         return PassState(profile, states)  # type: ignore[arg-type]  # a ready step has a state
 
     def _take(self, state: PassState, raw: pl.DataFrame, part: int, first_row: int) -> None:
@@ -113,8 +115,8 @@ class Pass:
             state.low = min(state.low, float(target.min()))  # type: ignore[arg-type]
             state.high = max(state.high, float(target.max()))  # type: ignore[arg-type]
         rows = SharedRows(frame, target, part, first_row)
-        if state.profile is not None:
-            state.profile.take(rows.view({name: plan.raw[name] for name in plan.inputs}))
+        if state.profile is not None and self.inputs is not None:
+            state.profile.take(rows.view({name: plan.raw[name] for name in self.inputs}))
         for step in self.ready:
             feed(state.states[step.number], rows.view(step.source))
 

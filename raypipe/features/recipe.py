@@ -61,7 +61,14 @@ class Recipe:
                 )
         self.transforms: tuple[Transform, ...] = tuple(flat)
 
-    def fit(self, data: Data, label: str | None = None, *, run_on: RunOn = "auto") -> FittedRecipe:
+    def fit(
+        self,
+        data: Data,
+        label: str | None = None,
+        *,
+        run_on: RunOn = "auto",
+        memory_budget: int | None = None,
+    ) -> FittedRecipe:
         """Learns what the transforms need from rows, in as few passes as they allow.
 
         It holds some pieces of the rows at a time and states of bounded size. Means, variances
@@ -74,17 +81,21 @@ class Recipe:
                 that are null or NaN are left out of what is learned from the label.
             run_on: ``"local"`` in threads of this process, ``"ray"`` on the cluster, ``"auto"`` by
                 the bytes to read and the cluster there is; the log says what it chose and why.
+            memory_budget: bytes that the fit of a snapshot may take, in each process that works on
+                it. It then reads some columns after the others, in one thread; the bits are the
+                same. By default it reads all at once, in a thread for each core.
 
         Returns:
             The fitted recipe; the same rows in the same parts give the same bits.
 
         Raises:
-            ConfigError: ``run_on`` is none of the three.
+            ConfigError: ``run_on`` is none of the three, or the budget cannot hold one column of
+                one piece of the rows.
             EngineError: Ray could not be reached, or a worker died again and again.
             RecipeError: a column is unknown or of a wrong type, a feature is not a number, or the
                 label is missing, is a feature, is null everywhere or the same everywhere.
         """
-        return fit_transforms(self.transforms, data, label, run_on)
+        return fit_transforms(self.transforms, data, label, run_on, memory_budget)
 
     def as_transformer(self) -> RecipeTransformer:
         """The recipe for a scikit-learn ``Pipeline``: ``fit`` changes it and gives it back.

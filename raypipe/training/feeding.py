@@ -23,6 +23,13 @@ Floats = npt.NDArray[np.float32]
 _BATCH_VALUES = 4 * 1024**2
 """Features of one batch: 16 MiB of float32."""
 
+_VALUE_BYTES = 8  # of a value that was read, about
+
+
+def batch_rows(features: int) -> int:
+    """Rows of one batch."""
+    return max(1024, _BATCH_VALUES // max(1, features))
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -64,6 +71,23 @@ class Batch:
         return self.weight if self.weight is None or sizes is None else self.weight.repeat(sizes)
 
 
+def joined_rest(batches: Sequence[Batch]) -> Batch:
+    """All but the features of batches, one after the other; features are those of the first."""
+
+    def joined(name: str) -> Any:
+        values = [getattr(one, name) for one in batches]
+        return None if not values or values[0] is None else np.concatenate(values)
+
+    none = np.empty(0, dtype=np.float32)
+    return Batch(
+        batches[0].features if batches else none,
+        none if not batches else joined("label"),
+        joined("weight"),
+        joined("margin"),
+        joined("group"),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Feed:
     """The rows of one rank.
@@ -75,6 +99,8 @@ class Feed:
         roles: columns beside features and label.
         fitted_on: whether the recipe was fitted on these rows, so that what it learned from a
             row's own label must not come back to that row.
+        at_once: bytes of rows that are read at once, about; None for whole pieces. The batches
+            are the same.
     """
 
     pieces: Sequence[Piece]
@@ -82,6 +108,7 @@ class Feed:
     recipe: FittedRecipe
     roles: Roles
     fitted_on: bool
+    at_once: int | None = None
 
     @property
     def rows(self) -> int:
@@ -112,18 +139,7 @@ class Feed:
             at += len(batch.label)
             rest.append(replace(batch, features=features[:0]))
 
-        def joined(name: str) -> Any:
-            values = [getattr(one, name) for one in rest]
-            return None if not values or values[0] is None else np.concatenate(values)
-
-        label = joined("label")
-        return Batch(
-            features,
-            np.empty(0, dtype=np.float32) if label is None else label,
-            joined("weight"),
-            joined("margin"),
-            joined("group"),
-        )
+        return replace(joined_rest(rest), features=features)
 
     def _frames(self, threads: int) -> Iterator[tuple[Batch, pl.Series | None]]:
         mine = list(self._pieces())
@@ -158,20 +174,49 @@ class Feed:
     def _read(
         self, piece: Piece, start: int, stop: int
     ) -> Iterator[tuple[Batch, pl.Series | None]]:
-        step = max(1024, _BATCH_VALUES // max(1, len(self.recipe.feature_names)))
+        step = batch_rows(len(self.recipe.feature_names))
         columns = tuple(dict.fromkeys((*self.recipe.source_columns, *self.roles.columns)))
-        frame = piece.scan.read(columns)
-        labels = self.recipe.labels(frame)
-        at = labels.is_not_null().arg_true().to_numpy()[start:stop]
-        for low in range(0, len(at), step):
-            yield self._batch(frame, labels, at[low : low + step], piece)
+        frame, first_row, known = pl.DataFrame(), piece.first_row, 0
+        scans = self._scans(piece, step, len(columns))
+        while scans and known < stop:
+            more = scans.pop(0).read(columns)
+            frame = pl.concat([frame, more]) if frame.width else more
+            labels = self.recipe.labels(frame)
+            at = labels.is_not_null().arg_true().to_numpy()
+            last = not scans or known + len(at) >= stop
+            mine = at[max(start - known, 0) : stop - known]
+            done = len(mine) if last else len(mine) // step * step
+            for low in range(0, done, step):
+                yield self._batch(
+                    frame, labels, mine[low : min(low + step, done)], piece, first_row
+                )
+            # What is left begins a batch with the rows that are read next.
+            gone = int(mine[done - 1]) + 1 if done else 0
+            if done < len(mine) and not done:
+                gone = int(mine[0])
+            elif done == len(mine):
+                gone = frame.height
+            known += int(np.searchsorted(at, gone))
+            frame, first_row = frame[gone:], first_row + gone
+
+    def _scans(self, piece: Piece, step: int, columns: int) -> list[Any]:
+        """What is read one after the other of a piece."""
+        sliced = getattr(piece.scan, "sliced", None)
+        if self.at_once is None or sliced is None:
+            return [piece.scan]
+        return list(sliced(max(step, self.at_once // (_VALUE_BYTES * columns))))
 
     def _batch(
-        self, frame: pl.DataFrame, labels: pl.Series, at: npt.NDArray[Any], piece: Piece
+        self,
+        frame: pl.DataFrame,
+        labels: pl.Series,
+        at: npt.NDArray[Any],
+        piece: Piece,
+        first_row: int,
     ) -> tuple[Batch, pl.Series | None]:
         first, stop = int(at[0]), int(at[-1]) + 1
         rows = frame.slice(first, stop - first)
-        made = self._features(rows, piece.part, piece.first_row + first)
+        made = self._features(rows, piece.part, first_row + first)
         keep = at - first
         if len(keep) < stop - first:
             rows, made = rows[keep], made[keep]

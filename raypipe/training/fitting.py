@@ -13,6 +13,7 @@ from raypipe.engine.cluster import cores
 from raypipe.engine.place import reading_place
 from raypipe.engine.progress import Line
 from raypipe.models import ModelBundle
+from raypipe.training.budget import check_budget
 from raypipe.training.checkpoints import patient
 from raypipe.training.figures import final_figures
 from raypipe.training.plan import plan_shards, to_json
@@ -70,7 +71,10 @@ class Fit:
         run_id, choice, valid = self.run_id, self.choice, self.valid
         began = time.monotonic()
         fitted = self.recipe.fit(
-            self.train, label=self.label, run_on=reading_place(self.asked.run_on)
+            self.train,
+            label=self.label,
+            run_on=reading_place(self.asked.run_on),
+            memory_budget=self.asked.memory_budget,
         )
         self.learner.check_features(fitted.feature_names)
         job = self.job(fitted)
@@ -112,7 +116,8 @@ class Fit:
 
         Raises:
             RecipeError: the labels are not what the learner takes.
-            ConfigError: there are fewer rows than workers.
+            ConfigError: there are fewer rows than workers, or the memory budget cannot hold what
+                they need.
         """
         from raypipe.training.rounds import Job
 
@@ -126,6 +131,9 @@ class Fit:
             _check_valid(fitted, valid)
             other = survey(valid, fitted, self.roles, run_on=place, wanted="valid")
             self.learner.check_labels(look.labels.with_ends_of(other.labels))
+        rows = look.labels.count + (other.labels.count if other is not None else 0)
+        each, names = -(-rows // asked.fewest_workers), fitted.feature_names
+        check_budget(self.learner, asked.memory_budget, each, len(names))
         local = max(1, cores() // asked.most_workers)
         placed = {"training": True} if hasattr(fitted, "training_features") else {}
         to_json: Callable[..., str] = fitted.to_json

@@ -9,7 +9,7 @@ ways.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,8 @@ import numpy as np
 import xgboost
 
 from raypipe.core.errors import TrainingError
-from raypipe.training.feeding import Batch
+from raypipe.engine.memory import give_back
+from raypipe.training.feeding import Batch, joined_rest
 from raypipe.training.xgboost_errors import first_words, infinite_feature
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
 Mode = Literal["memory", "spill", "disk"]
 
-_ROW_BYTES = 48  # gradients, scores, positions and labels of a row
+ROW_BYTES = 48
+"""Gradients, scores, positions and labels of a row."""
+
 _BATCHES_BYTES = 96 * 1024**2  # batches on their way
+_TURNED = 2048  # rows that are laid out anew at once
 _HELD_BYTES = 128 * 1024**2  # what may be held without being asked
 
 
@@ -43,12 +47,28 @@ def choose_mode(rows: int, features: int, max_bin: int, budget: int | None, memo
         memory: bytes that it may take otherwise.
     """
     raw = rows * features * 4
-    binned = rows * (features * 2 * (1 if max_bin <= 256 else 2) + _ROW_BYTES)
+    binned = rows * (features * 2 * (1 if max_bin <= 256 else 2) + ROW_BYTES)
     room = memory if budget is None else budget
     if binned + _BATCHES_BYTES > room:
         return "disk"
-    held = min(room, _HELD_BYTES) if budget is None else room - binned
+    held = min(room, _HELD_BYTES)
+    if budget is not None:
+        held = room - max(binned, sketch_bytes(rows, features, max_bin))
     return "memory" if raw <= held else "spill"
+
+
+def sketch_bytes(rows: int, features: int, max_bin: int) -> int:
+    """What XGBoost's quantile sketches take while bins are sought, of all features.
+
+    Each holds levels of as many summaries, a queue of values and a summary in the making; its
+    ``WQuantileSketch`` tells how many (``LimitSizeLevel``, an error of an eighth of a bin).
+    """
+    levels, error = 1, 1 / (8 * max_bin)
+    while True:
+        limit = min(int(levels / error) + 1, rows)
+        if (limit << levels) >= rows:
+            return features * limit * (16 * (levels + 2) + 16)
+        levels += 1
 
 
 def booster_names(features: Sequence[str]) -> list[str]:
@@ -79,18 +99,29 @@ class Columns:
 
 
 class _Spilled:
-    """Batches whose features lie in a file without a name: it is gone with the process."""
+    """Batches whose features lie in a file without a name: it is gone with the process.
 
-    def __init__(self, batches: Iterable[Batch], folder: str | None) -> None:
-        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - read until closed
+    They are mapped, so that they take no memory that the system cannot have back.
+
+    Args:
+        batches: to be written, one after the other.
+        folder: on a local disk.
+        joined: whether they come back as a single batch, which takes XGBoost less time.
+    """
+
+    def __init__(self, batches: Iterable[Batch], folder: str | None, *, joined: bool) -> None:
+        self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - mapped until closed
         self._rest: list[tuple[int, tuple[int, int], Batch]] = []
         empty = np.empty((0, 0), dtype=np.float32)
         for batch in batches:
-            at, columns = self._file.tell(), np.ascontiguousarray(batch.features.T)
-            self._file.write(columns.data.cast("B"))
-            small = Batch(empty, batch.label, batch.weight, batch.margin, batch.group)
-            self._rest.append((at, (columns.shape[0], columns.shape[1]), small))
+            at, features = self._file.tell(), batch.features
+            for low in range(0, len(features), _TURNED):  # by row, of as many as a cache holds
+                self._file.write(np.ascontiguousarray(features[low : low + _TURNED]).data)
+            self._rest.append((at, features.shape, replace(batch, features=empty)))
         self._file.flush()
+        if joined and len(self._rest) > 1:
+            shape = (sum(rows for _, (rows, _), _ in self._rest), self._rest[0][1][1])
+            self._rest = [(0, shape, joined_rest([small for _, _, small in self._rest]))]
 
     def close(self) -> None:
         """Gives the file back."""
@@ -101,11 +132,8 @@ class _Spilled:
 
     def __getitem__(self, number: int) -> Batch:
         at, shape, small = self._rest[number]
-        self._file.seek(at)
-        values = np.empty(shape, dtype=np.float32)
-        if self._file.readinto(values.data.cast("B")) != values.nbytes:
-            raise OSError("a file of features was cut short while it was read")
-        return Batch(values.T, small.label, small.weight, small.margin, small.group)
+        mapped = np.memmap(self._file, np.float32, "r", at, shape)
+        return replace(small, features=np.asarray(mapped))
 
 
 class _Batches(xgboost.DataIter):  # type: ignore[misc]
@@ -153,7 +181,10 @@ def matrix(
     """
     held = mode == "memory" or feed.held
     rows = feed.batches(at_once)
-    batches: Any = list(rows) if held else _Spilled(rows, folder)
+    joined = mode != "disk"  # where batches are the pages of what lies on disk
+    batches: Any = list(rows) if held else _Spilled(rows, folder, joined=joined)
+    if feed.at_once is not None:
+        give_back()
     if not len(batches):  # a rank may hold no validation row, yet it takes part in each round
         nothing = np.empty((0, len(columns.names)), dtype=np.float32)
         group = np.empty(0, dtype=np.uint32) if feed.roles.group else None

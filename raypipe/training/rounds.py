@@ -61,6 +61,8 @@ class Job:
     faults: Mapping[str, str] = field(default_factory=wanted_faults)
 
 
+_SLICES = 16  # of a budget that rows are read in
+
 Step = Callable[[State], bool]
 """Called before each round by every rank; False ends the rounds, on all ranks at once."""
 
@@ -146,6 +148,7 @@ def feed_of(
         recipe=recipe,
         roles=job.roles,
         fitted_on=fitted_on,
+        at_once=None if job.budget is None else job.budget // _SLICES,
     )
 
 

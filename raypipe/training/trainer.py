@@ -75,9 +75,16 @@ class Trainer:
         group: the column whose equal values are ranked among each other; such rows lie together.
         early_stopping: when to stop before all rounds are grown; needs validation rows.
         checkpoint_every: how often the state is written to the lake: a time, or a number of rounds.
-        memory_budget: bytes that each rank may take for its rows. Beyond them features go to a
-            local disk. By default half of the machine's memory. Fitting the recipe, which comes
-            before, takes some times a row group of the table for each core, whatever the budget.
+        memory_budget: bytes of private memory (anonymous pages, on Linux ``RssAnon``) that the
+            process that fits the recipe, and each rank, may take beyond what it has when it begins.
+            Rows are then read some columns or some rows at a time, in one thread, and features and
+            bins go to a local disk as far as they must; the model is the same. XGBoost needs about
+            48 bytes a row and 4 MiB a feature whatever lies on disk, other learners all features
+            as float32: a budget below that is refused. What it reckons with is numbers: pieces of a
+            table (32 MiB of a file, or a row group that is larger) whose text takes many times as
+            much in memory may go beyond it. Files that are mapped do not count, since the system
+            takes their pages back, nor do the validation rows' figures at the end, and a loop of
+            your own minds the budget itself. By default half of the machine's memory for the rows.
         run_on: ``"local"`` in this process, ``"ray"`` with Ray Train, ``"auto"`` by what is known
             of the rows and the cluster; ``Run.facts`` says which. The recipe is fitted where that
             is quicker, but for ``"local"``.
@@ -163,8 +170,8 @@ class Trainer:
         Raises:
             RecipeError: the recipe does not fit the rows (a column is missing, the label has one
                 class, ...), or the labels are not what the learner takes.
-            ConfigError: there are fewer rows than workers, the learner's settings are refused, or
-                the rows are not a snapshot.
+            ConfigError: there are fewer rows than workers, the learner's settings are refused,
+                the memory budget is too small for the rows, or they are not a snapshot.
             SchemaError: a column for weights, margins or groups is missing, or the validation rows
                 lack one.
             ResourceError: the cluster can never hold the workers.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ import xgboost
 
 from raypipe.core.errors import ConfigError
 from raypipe.engine.cluster import memory_bytes
+from raypipe.engine.memory import returned_at_once
 from raypipe.training.matrices import Columns, Mode, choose_mode, matrix
 from raypipe.training.params import samples
 from raypipe.training.schedule import Schedule
@@ -102,7 +104,8 @@ class TreeSession:
         rows = train.rows + (valid.rows if valid else 0)
         room = int(memory_bytes() * _SHARE) // build.world
         mode = choose_mode(rows, len(build.features), learner.max_bin, build.budget, room)
-        evals = _evals(learner.max_bin, columns, mode, train, valid, build)
+        with returned_at_once() if build.budget is not None else nullcontext():
+            evals = _evals(learner.max_bin, columns, mode, train, valid, build)
         params = learner.booster_params(
             seed=build.seed,
             threads=build.threads,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,24 @@ class LakePart:
     def lazy(self) -> pl.LazyFrame:
         """The part as a plain LazyFrame, after filter and selection."""
         return shape(self.stored(), self.where, self.columns)
+
+    @property
+    def plain(self) -> bool:
+        """Whether each stored row is one that is read: none is deleted or filtered out."""
+        return self.where is None and self.deleted is None
+
+    def sliced(self, rows: int) -> list[LakePart]:
+        """The part as ranges of so many stored rows; read one after the other they are the part."""
+        first, count = self.span or (0, self.rows + self._gone)
+        if count <= rows:
+            return [self]
+        starts = range(first, first + count, rows)
+        spans = [(at, min(rows, first + count - at)) for at in starts]
+        return [replace(self, span=span, rows=span[1]) for span in spans]
+
+    @property
+    def _gone(self) -> int:
+        return 0 if self.deleted is None else len(self.deleted)
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The part's rows after the filter, in the file's order.

@@ -60,10 +60,16 @@ def test_threads_change_nothing(tmp_path: Path, ranks: int, group: bool) -> None
 
 def test_what_lies_in_a_file_comes_back(tmp_path: Path) -> None:
     (feed,) = feeds(tmp_path, 1)
-    held, spilled = list(feed.batches()), _Spilled(feed.batches(2), str(tmp_path))
+    held, spilled = list(feed.batches()), _Spilled(feed.batches(2), str(tmp_path), joined=False)
     assert len(spilled) == len(held)
     assert all(same(batch, spilled[number]) for number, batch in enumerate(held))
-    spilled._file.close()
+    one = _Spilled(held, str(tmp_path), joined=True)
+    assert len(one) == 1
+    assert same(one[0], feed.whole())
+    none = _Spilled([], str(tmp_path), joined=True)
+    assert not len(none)
+    for files in (spilled, one, none):
+        files._file.close()
 
 
 def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""The least memory that a rank can do with: from counts alone, before it reads a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raypipe.core.errors import ConfigError
+from raypipe.training.feeding import batch_rows
+from raypipe.training.matrices import ROW_BYTES, sketch_bytes
+from raypipe.training.trees import XGBoost
+
+if TYPE_CHECKING:
+    from raypipe.training.learner import Learner
+
+_BESIDE_BYTES = 32 * 1024**2  # the plan, the model, pages of bins on their way
+_CELL_BYTES = 28  # a value of a batch: read, cast, computed, laid out by column
+_SKETCHED_BYTES = 16  # of a row while its features are sketched
+
+
+def least_bytes(learner: Learner, rows: int, features: int) -> int:
+    """About what a rank needs, however much it leaves on disk; 0 for a loop of the user's own.
+
+    Args:
+        learner: what is learned.
+        rows: of the rank, those to learn from and those to evaluate on.
+        features: columns.
+    """
+    if learner.takes.loop:
+        return 0
+    batch = min(rows, batch_rows(features)) * features * _CELL_BYTES
+    if not isinstance(learner, XGBoost):  # others hold the features of all rows
+        return _BESIDE_BYTES + batch + rows * (4 * features + ROW_BYTES)
+    # XGBoost's own copies of a batch are fewer than those of reading it.
+    sketched = sketch_bytes(rows, features, learner.max_bin) + rows * _SKETCHED_BYTES + batch // 3
+    return _BESIDE_BYTES + max(batch + rows * _SKETCHED_BYTES, sketched, rows * ROW_BYTES)
+
+
+def check_budget(learner: Learner, budget: int | None, rows: int, features: int) -> None:
+    """Refuses a budget that a rank could not keep.
+
+    Raises:
+        ConfigError: it is too small; the least is named.
+    """
+    least = least_bytes(learner, rows, features)
+    if budget is not None and budget < least:
+        raise ConfigError(
+            f"the memory budget cannot hold what {rows:,} rows by {features:,} features need "
+            "beside what lies on disk",
+            budget,
+            f"Give at least {least} bytes, or more workers.",
+            "memory_budget",
+        )
