@@ -18,7 +18,7 @@ import xgboost
 
 from raypipe.core.errors import TrainingError
 from raypipe.engine.memory import give_back
-from raypipe.training.feeding import Batch, joined_rest
+from raypipe.training.feeding import Batch, by_row, joined_rest
 from raypipe.training.xgboost_errors import first_words, infinite_feature
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ ROW_BYTES = 48
 """Gradients, scores, positions and labels of a row."""
 
 _BATCHES_BYTES = 96 * 1024**2  # batches on their way
-_TURNED = 2048  # rows that are laid out anew at once
 _HELD_BYTES = 128 * 1024**2  # what may be held without being asked
 
 
@@ -115,8 +114,8 @@ class _Spilled:
         empty = np.empty((0, 0), dtype=np.float32)
         for batch in batches:
             at, features = self._file.tell(), batch.features
-            for low in range(0, len(features), _TURNED):  # by row, of as many as a cache holds
-                self._file.write(np.ascontiguousarray(features[low : low + _TURNED]).data)
+            for rows in by_row(features):
+                self._file.write(rows.data)
             self._rest.append((at, features.shape, replace(batch, features=empty)))
         self._file.flush()
         if joined and len(self._rest) > 1:
@@ -179,10 +178,14 @@ def matrix(
         RecipeError: a feature is infinite in a row.
         TrainingError: XGBoost refuses the rows for another reason.
     """
-    held = mode == "memory" or feed.held
-    rows = feed.batches(at_once)
-    joined = mode != "disk"  # where batches are the pages of what lies on disk
-    batches: Any = list(rows) if held else _Spilled(rows, folder, joined=joined)
+    # A single batch takes XGBoost less time; those of a matrix on disk are its pages.
+    batches: Any
+    if feed.held:
+        batches = list(feed.batches(at_once))
+    elif mode == "memory":
+        batches = [feed.whole(at_once)] if feed.rows else []
+    else:
+        batches = _Spilled(feed.batches(at_once), folder, joined=mode == "spill")
     if feed.at_once is not None:
         give_back()
     if not len(batches):  # a rank may hold no validation row, yet it takes part in each round

@@ -222,8 +222,12 @@ class Tuner:
                 trainer.asked = replace(trainer.asked, run_on=self.run_on)
             run_whole(trainer, train, valid, book, **names)  # type: ignore[arg-type]
             return None
-        place = reading_place(self.run_on)
-        recipe = self.trainer.recipe.fit(train, label=self.trainer.label, run_on=place)
+        recipe = self.trainer.recipe.fit(
+            train,
+            label=self.trainer.label,
+            run_on=reading_place(self.run_on),
+            memory_budget=self.trainer.asked.memory_budget,
+        )
         self.trainer.learner.check_features(recipe.feature_names)
         rows = sum(part.rows for one in (train, valid) for part in one.parts())
         choice = self._choice(rows * len(recipe.feature_names), cluster_cpus())
