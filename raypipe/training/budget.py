@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from raypipe.training.learner import Learner
 
 _BESIDE_BYTES = 32 * 1024**2  # the plan, the model, pages of bins on their way
-_CELL_BYTES = 28  # a value of a batch: read, cast, computed, laid out by column
-_SKETCHED_BYTES = 16  # of a row while its features are sketched
+_CELL_BYTES = 16  # a value of a batch: as it was read, a part of them on the way, laid out by row
+_SKETCHED_BYTES = 12  # of a row while its features are sketched
 
 
 def least_bytes(learner: Learner, rows: int, features: int) -> int:
@@ -30,9 +30,9 @@ def least_bytes(learner: Learner, rows: int, features: int) -> int:
     batch = min(rows, batch_rows(features)) * features * _CELL_BYTES
     if not isinstance(learner, XGBoost):  # others hold the features of all rows
         return _BESIDE_BYTES + batch + rows * (4 * features + ROW_BYTES)
-    # XGBoost's own copies of a batch are fewer than those of reading it.
-    sketched = sketch_bytes(rows, features, learner.max_bin) + rows * _SKETCHED_BYTES + batch // 3
-    return _BESIDE_BYTES + max(batch + rows * _SKETCHED_BYTES, sketched, rows * ROW_BYTES)
+    sketched = sketch_bytes(rows, features, learner.max_bin) + rows * _SKETCHED_BYTES
+    # The memory of the last batches may still be held when the first are sketched.
+    return _BESIDE_BYTES + batch + max(sketched, rows * ROW_BYTES)
 
 
 def check_budget(learner: Learner, budget: int | None, rows: int, features: int) -> None:

@@ -37,7 +37,7 @@ class Batch:
     """Rows ready to be learned from.
 
     Attributes:
-        features: float32, rows by features, laid out by row or by column; missing is NaN.
+        features: float32, rows by features, laid out by row; missing is NaN.
         label: one for each row.
         weight: one for each row, or for each group.
         margin: where the booster begins.
@@ -70,12 +70,6 @@ class Batch:
         """A weight for each row; that of a group is that of each of its rows."""
         sizes = self.group_sizes()
         return self.weight if self.weight is None or sizes is None else self.weight.repeat(sizes)
-
-
-def by_row(features: Floats) -> Iterator[Floats]:
-    """Features some rows at a time, laid out by row: as many as a core's cache holds."""
-    for low in range(0, len(features), _TURNED):
-        yield np.ascontiguousarray(features[low : low + _TURNED])
 
 
 def joined_rest(batches: Sequence[Batch]) -> Batch:
@@ -146,9 +140,8 @@ class Feed:
         rest: list[Batch] = []
         at = 0
         for batch in self.batches(threads):
-            for rows in by_row(batch.features):
-                features[at : at + len(rows)] = rows
-                at += len(rows)
+            features[at : at + len(batch.label)] = batch.features
+            at += len(batch.label)
             rest.append(replace(batch, features=features[:0]))
         return replace(joined_rest(rest), features=features)
 
@@ -226,21 +219,40 @@ class Feed:
         first_row: int,
     ) -> tuple[Batch, pl.Series | None]:
         first, stop = int(at[0]), int(at[-1]) + 1
-        rows = frame.slice(first, stop - first)
-        made = self._features(rows, piece.part, first_row + first)
-        keep = at - first
-        if len(keep) < stop - first:
-            rows, made = rows[keep], made[keep]
+        rows, keep = frame.slice(first, stop - first), at - first
+        features = self._made(rows, keep, piece.part, first_row + first)
+        if len(keep) < rows.height:
+            rows = rows[keep]
         roles = self.roles
         weight = None if roles.weight is None else _floats(rows[roles.weight])
         margin = None
         if roles.margin:
             margin = np.column_stack([_floats(rows[name]) for name in roles.margin])
             margin = margin[:, 0] if len(roles.margin) == 1 else margin
-        features = made.to_numpy()
-        assert features.dtype == np.float32
         batch = Batch(features, _floats(labels[at]), weight, margin)
         return batch, None if roles.group is None else rows[roles.group]
+
+    def _made(
+        self, rows: pl.DataFrame, keep: npt.NDArray[Any], part: int, first_row: int
+    ) -> Floats:
+        """The features of those rows that are kept, laid out by row.
+
+        They are made of a quarter of a batch at a time, since they are 64-bit floats on the way.
+        """
+        names = self.recipe.feature_names
+        features, step = np.empty((len(keep), len(names)), np.float32), batch_rows(len(names)) // 4
+        done = 0
+        for low in range(0, rows.height, step):
+            some = rows.slice(low, step)
+            values = self._features(some, part, first_row + low).to_numpy()
+            assert values.dtype == np.float32
+            stop = int(np.searchsorted(keep, low + some.height))
+            if stop - done < some.height:
+                values = values[keep[done:stop] - low]
+            for at in range(0, len(values), _TURNED):  # as many as a core's cache holds
+                features[done + at : min(done + at + _TURNED, stop)] = values[at : at + _TURNED]
+            done = stop
+        return features
 
     def _features(self, rows: pl.DataFrame, part: int, first_row: int) -> pl.DataFrame:
         placed = getattr(self.recipe, "training_features", None)

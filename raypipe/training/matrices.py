@@ -18,7 +18,7 @@ import xgboost
 
 from raypipe.core.errors import TrainingError
 from raypipe.engine.memory import give_back
-from raypipe.training.feeding import Batch, by_row, joined_rest
+from raypipe.training.feeding import Batch, joined_rest
 from raypipe.training.xgboost_errors import first_words, infinite_feature
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ class _Spilled:
         empty = np.empty((0, 0), dtype=np.float32)
         for batch in batches:
             at, features = self._file.tell(), batch.features
-            for rows in by_row(features):
-                self._file.write(rows.data)
+            self._file.write(np.ascontiguousarray(features).data)
             self._rest.append((at, features.shape, replace(batch, features=empty)))
         self._file.flush()
         if joined and len(self._rest) > 1:
