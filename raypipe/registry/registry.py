@@ -14,6 +14,7 @@ import polars as pl
 
 from raypipe.core.errors import (
     CommitConflictError,
+    ConfigError,
     GateError,
     ModelNotFoundError,
     RegistryError,
@@ -86,8 +87,8 @@ class Registry:
 
         Raises:
             GateError: a check failed; the refusal is recorded and nothing is registered.
-            ConfigError: the name cannot be used, a gate has no rows to judge on, or the model
-                cannot predict (a loop without ``load`` and ``predict``).
+            ConfigError: the name cannot be used, it is no run, a gate has no rows to judge on, or
+                the model cannot predict (a loop without ``load`` and ``predict``).
         """
         version = self.attempt(name, run, gate, tags=tags)
         if isinstance(version, GateReport):
@@ -112,6 +113,9 @@ class Registry:
             ConfigError: as ``register``.
         """
         check_name("model", name)
+        if getattr(run, "bundle", None) is None:
+            act = "Give what Trainer.fit gives."
+            raise ConfigError("this is no finished run", type(run).__name__, act, "run")
         known = self.state(name).version_of_run(run.id)
         if known is not None:
             hold(self.lake, name, run, forever=True)

@@ -227,11 +227,11 @@ def _check(
             "metrics",
         )
     for one in chosen:
-        if one.kind != trainer.learner.task:
+        if getattr(one, "kind", None) != trainer.learner.task:  # a name has none
             raise ConfigError(
                 f"the metric does not suit a {trainer.learner.task} problem",
-                one.name,
-                None,
+                getattr(one, "name", one),
+                "Use those of rp.metrics that do.",
                 "metrics",
             )
     if time not in rows.schema:

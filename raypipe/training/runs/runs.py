@@ -87,8 +87,14 @@ class Runs:
             limit: how many at most.
 
         Raises:
-            ConfigError: the expression or ``order_by`` names a column that no run has.
+            ConfigError: ``where`` is no expression, or it or ``order_by`` names a column that no
+                run has.
         """
+        given: object = where
+        if not (given is None or isinstance(given, pl.Expr)):
+            raise ConfigError(
+                "this is not a polars expression", given, "Pass pl.col(…) and the like.", "where"
+            )
         frame = self.list().frame
         for name in [*([] if where is None else where.meta.root_names()), order_by]:
             if name is not None and name not in frame.columns:

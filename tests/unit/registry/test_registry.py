@@ -95,6 +95,12 @@ def test_names_are_checked(lake_root: str) -> None:
         rp.Registry(rp.Lake(lake_root)).register("../m", small.train(small.rows()))
 
 
+@pytest.mark.parametrize("run", [None, "0a1b", small.recipe()])
+def test_what_is_no_run(lake_root: str, run: Any) -> None:
+    with pytest.raises(ConfigError, match=r"no finished run: got .*Trainer\.fit"):
+        rp.Registry(rp.Lake(lake_root)).register("m", run)
+
+
 def test_a_path_in_the_place_of_a_lake_is_refused_and_not_shown() -> None:
     path: Any = "s3://key:secret@bucket/lake"
     for use in (rp.Registry, rp.Runs, lambda lake: rp.Trainer.resume(lake, "0" * 20)):

@@ -108,6 +108,7 @@ def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
         ({"early_stopping": rp.EarlyStopping()}, {}, ConfigError, "stop early"),
         ({"base_margin": "x"}, {}, ConfigError, "base margin"),
         ({}, {"metrics": [rp.metrics.rmse]}, ConfigError, "does not suit"),
+        ({}, {"metrics": ["roc_auc"]}, ConfigError, "got roc_auc. Use those of rp.metrics"),
         ({"learner": logits()}, {}, ConfigError, "do not suit what this objective gives"),
         ({}, {"time": "dya"}, SchemaError, "Did you mean 'day'"),
         ({}, {"time": "text"}, SchemaError, "a date or a time"),

@@ -200,3 +200,9 @@ def test_the_code_version_can_be_told(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert code_version() == {}
+
+
+@pytest.mark.parametrize("where", ["metric.roc_auc > 0.7", True, 3])
+def test_a_search_by_what_is_no_expression(lake_root: str, where: Any) -> None:
+    with pytest.raises(ConfigError, match="not a polars expression"):
+        Runs(Lake(lake_root)).search(where)
