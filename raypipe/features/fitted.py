@@ -78,6 +78,10 @@ class FittedRecipe:
         """The features, in the order of the columns that every method gives."""
         return tuple(self._places)
 
+    def get_feature_names_out(self) -> npt.NDArray[np.object_]:
+        """``feature_names`` as scikit-learn gives them: an array of objects."""
+        return np.array(self.feature_names, dtype=object)
+
     @property
     def inputs(self) -> Mapping[str, InputSpec]:
         """The raw columns that scoring needs; what only the label needs is not among them."""

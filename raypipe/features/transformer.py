@@ -38,7 +38,8 @@ class RecipeTransformer:
     the transforms' to say.
 
     Args:
-        recipe: the recipe; None takes every column that is a number or a boolean as it is.
+        recipe: the recipe, or a fitted one to learn anew; None takes every column that is a number
+            or a boolean as it is.
 
     Attributes:
         fitted_: the fitted recipe.
@@ -52,8 +53,19 @@ class RecipeTransformer:
         [[1.0], [2.0], [3.0]]
     """
 
-    def __init__(self, recipe: Recipe | None = None) -> None:
+    def __init__(self, recipe: Recipe | FittedRecipe | None = None) -> None:
         self.recipe = recipe
+
+    @classmethod
+    def of_fitted(cls, fitted: FittedRecipe) -> Self:
+        """A fitted step of a ``Pipeline``, for frames or arrays of the fitted recipe's inputs.
+
+        To fit it again, as ``Pipeline.fit`` does, learns anew from what that is given.
+        """
+        made = cls(fitted)
+        made.fitted_, made.n_features_in_ = fitted, len(fitted.inputs)
+        made.feature_names_in_ = np.array(list(fitted.inputs), dtype=object)
+        return made
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Learns from rows.

@@ -240,3 +240,19 @@ def test_what_is_no_recipe_is_refused() -> None:
         made.transform([[1.0]])
     with pytest.raises(RecipeError, match="input_features"):
         made.get_feature_names_out(["a"])
+
+
+def test_a_fitted_recipe_is_a_fitted_step() -> None:
+    frame = pd.DataFrame({"x": [1.0, None, 3.0], "other": [1, 2, 3], "y": [0.5, 0.0, 2.0]})
+    fitted = Recipe(T.impute("x"), T.derive(twice=pl.col("y") * 2)).fit(pl.from_pandas(frame))
+    step = RecipeTransformer.of_fitted(fitted)
+    check_is_fitted(step)
+    assert list(step.get_feature_names_out()) == list(fitted.get_feature_names_out())
+    assert list(fitted.get_feature_names_out()) == list(fitted.feature_names)
+    wanted = fitted.transform(pl.from_pandas(frame))
+    assert step.transform(frame).tobytes() == wanted.to_numpy().tobytes()
+    assert_frame_equal(step.set_output(transform="polars").transform(frame), wanted)
+    loaded = RecipeTransformer.of_fitted(FittedRecipe.from_json(fitted.to_json()))
+    inputs = frame[list(fitted.inputs)]
+    assert loaded.transform(inputs).tobytes() == wanted.to_numpy().tobytes()
+    assert clone(step).fit(frame.head(1)).transform(frame).shape == (3, 2)
