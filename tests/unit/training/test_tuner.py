@@ -210,7 +210,7 @@ def test_a_trial_that_fails_is_a_row(lake: rp.Lake) -> None:
     bad = [t for t in found.trials if t.status == "failed"]
     assert bad
     assert all(t.params == odd for t in bad)
-    assert all("XGBoostError" in (t.error or "") for t in bad)
+    assert all("XGBoost failed in round 0" in (t.error or "") for t in bad)
     assert found.best.params != odd
     assert len(found.trials) == 16
 
