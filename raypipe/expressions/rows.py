@@ -18,7 +18,7 @@ from raypipe.expressions.decode import build, root_columns, root_node
 from raypipe.expressions.node_types import Types
 from raypipe.expressions.ops import POLARS_ERRORS
 from raypipe.expressions.row_base import FLOAT, Value, constant, inline
-from raypipe.expressions.scalar import BITS
+from raypipe.expressions.scalar import BITS, bounds
 from raypipe.expressions.values import Node, list_values
 
 RowFunction = Callable[[Any], Any]
@@ -92,6 +92,8 @@ def _written(node: Node, types: Types, write: Writer, columns: Mapping[str, Valu
         raise NotExactError
     if not types.reads(node):
         return _constant(node, dtype, write)
+    if dtype in BITS and not all(_fits(child, dtype, types) for child in node["args"]):
+        raise NotExactError
     if node["op"] == "is_in":
         args = [_written(node["args"][0], types, write, columns)]
         options = {**node["options"], "values": list_values(node["args"][1])}
@@ -104,6 +106,19 @@ def _written(node: Node, types: Types, write: Writer, columns: Mapping[str, Valu
     if value is None:
         raise NotExactError
     return value if value.dtype == dtype else replace(value, dtype=dtype)
+
+
+def _fits(node: Node, dtype: pl.DataType, types: Types) -> bool:
+    """Whether a number that is the same for all rows fits the integers that come of it.
+
+    For one that does not polars computes with wider integers than it plans: 2**40 times a UInt32
+    is planned as UInt32, and is UInt64.
+    """
+    if "col" in node or types.reads(node):
+        return True
+    value = pl.select(build(node).alias("#"))["#"][0]
+    low, high = bounds(dtype)
+    return not isinstance(value, int) or low <= value <= high
 
 
 def _constant(node: Node, dtype: pl.DataType, write: Writer) -> Value:

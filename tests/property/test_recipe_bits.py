@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import RecipeError
-from raypipe.features import FittedRecipe, Recipe
+from raypipe.features import FittedRecipe, Recipe, transforms
 from raypipe.features import rows as rows_module
 from raypipe.features.columns import RAW_TYPES
 from raypipe.features.transforms import KINDS
@@ -114,3 +114,14 @@ def test_batch_row_and_json_agree_to_the_bit(case: Any) -> None:
 @given(case=cases())
 def test_batch_row_and_json_agree_on_10000_recipes(case: Any) -> None:
     _hold(case)
+
+
+@pytest.mark.parametrize("number", [2**40, 2**33, -1])
+def test_a_number_that_does_not_fit_the_type_beside_it(number: int) -> None:
+    """polars plans UInt32 for these, and computes with 64 bits."""
+    frame = pl.DataFrame({"s": ["a", "", "abc"]})
+    made = pl.lit(number) * pl.col("s").str.len_chars() + 1
+    recipe = Recipe(transforms.derive(n=made)).fit(frame)
+    bits = recipe.transform(frame).to_numpy().tobytes()
+    assert b"".join(recipe.row({"s": s}).tobytes() for s in frame["s"]) == bits
+    assert recipe.rows(frame.to_dicts()).tobytes() == bits
