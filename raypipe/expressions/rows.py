@@ -116,13 +116,18 @@ def _fits(node: Node, dtype: pl.DataType, types: Types) -> bool:
     """
     if "col" in node or types.reads(node):
         return True
-    value = pl.select(build(node).alias("#"))["#"][0]
+    value = _evaluated(node)[0]
     low, high = bounds(dtype)
     return not isinstance(value, int) or low <= value <= high
 
 
+def _evaluated(node: Node) -> pl.Series:
+    """The one value of an expression that reads no column."""
+    return pl.select(build(node).alias("#"))["#"]
+
+
 def _constant(node: Node, dtype: pl.DataType, write: Writer) -> Value:
-    series = pl.select(build(node).alias("#"))["#"]
+    series = _evaluated(node)
     if series.dtype != dtype:  # as of the root of a duration: polars takes it for a duration
         raise NotExactError
     loose = node.get("type") in ("int", "float", "null")
