@@ -23,6 +23,13 @@ HOME = Path(__file__).parents[2]
 _QUIET = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+def await_marker(marker: Path, process: subprocess.Popen[Any], timeout: float = 300.0) -> None:
+    """Waits until a file is there, or the process that makes it ended, or for so many seconds."""
+    limit = time.monotonic() + timeout
+    while not marker.exists() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.01)
+
+
 class Member:
     """One forked process. Its end is a signal as a negative number, or an exit status."""
 

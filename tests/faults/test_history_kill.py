@@ -14,7 +14,7 @@ import pytest
 from raypipe.features.history import buckets, fill
 from raypipe.lake import Lake
 from tests.faults import history_driver
-from tests.faults.crew import HOME
+from tests.faults.crew import HOME, await_marker
 
 
 @pytest.mark.parametrize("kind", ["rows", "filled"])
@@ -29,9 +29,7 @@ def test_the_driver_dies_and_the_call_is_repeated(
     asked = [lake_root, str(folder), kind, str(marker)]
     command = [sys.executable, "-m", "tests.faults.history_driver", *asked]
     driver = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(HOME)}, cwd=HOME)
-    limit = time.monotonic() + 300
-    while not marker.exists() and driver.poll() is None and time.monotonic() < limit:
-        time.sleep(0.01)
+    await_marker(marker, driver)
     driver.kill()
     assert driver.wait(60) == -signal.SIGKILL
     assert marker.exists()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 
 from raypipe.lake import Lake
 from tests.faults import join_driver
-from tests.faults.crew import HOME
+from tests.faults.crew import HOME, await_marker
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +98,7 @@ def test_the_driver_dies_and_the_call_is_repeated(
     address = ray.get_runtime_context().gcs_address
     env = {**os.environ, "PYTHONPATH": str(HOME), "RAY_ADDRESS": address}
     driver = subprocess.Popen(command, env=env, cwd=HOME)
-    limit = time.monotonic() + 300
-    while not marker.exists() and driver.poll() is None and time.monotonic() < limit:
-        time.sleep(0.01)
+    await_marker(marker, driver)
     driver.kill()
     assert driver.wait(60) == -signal.SIGKILL
     assert marker.exists()

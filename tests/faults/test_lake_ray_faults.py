@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import ray_driver, roles
-from tests.faults.crew import HOME
+from tests.faults.crew import HOME, await_marker
 from tests.faults.ray_driver import PARTS, ROWS
 
 
@@ -63,9 +63,7 @@ def driver_dies(tmp_path: Path, lake_root: str, seed: int) -> None:
     command = [sys.executable, "-m", "tests.faults.ray_driver", lake_root, files, point]
     driver = subprocess.Popen([*command, str(marker), str(acks)], env=env, cwd=HOME)
     if both:  # the driver follows the worker at once
-        limit = time.monotonic() + 120
-        while not marker.exists() and driver.poll() is None and time.monotonic() < limit:
-            time.sleep(0.01)
+        await_marker(marker, driver, 120)
         time.sleep(draw.uniform(0, 0.2))
         driver.kill()
     elif not fault:

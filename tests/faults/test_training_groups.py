@@ -69,18 +69,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
     return fit(lake, num_workers=2, run_on="local").bundle.content_hash
 
 
+def driven(held: Held, lake: rp.Lake, folder: Path, moment: str, pause: float) -> Any:
+    """A driver whose workers have their CPUs, or are in the midst of the rounds."""
+    held.until(lambda: held.groups()["alive"] == 0)
+    given = {**GIVEN, "pause": pause}
+    driver = drivers.start(drive, lake.root, str(folder / "out"), held.env, given)
+    if moment == "started":
+        held.until(lambda: held.groups()["created"], driver)
+    else:
+        held.until(lambda: list(folder.glob("lake/runs/*/checkpoints/0*")), driver)
+    return driver
+
+
 @pytest.mark.parametrize("moment", [pytest.param("started", marks=pytest.mark.long), "growing"])
 def test_a_killed_driver_leaves_its_resources_to_the_next(
     held: Held, whole: str, tmp_path: Path, moment: str
 ) -> None:
     """It dies when its workers have their CPUs, or in the midst of the rounds."""
     lake, out = fill(str(tmp_path / "lake")), tmp_path / "out"
-    held.until(lambda: held.groups()["alive"] == 0)
-    driver = drivers.start(drive, lake.root, str(out), held.env, {**GIVEN, "pause": 0.3})
-    if moment == "started":
-        held.until(lambda: held.groups()["created"], driver)
-    else:
-        held.until(lambda: list(tmp_path.glob("lake/runs/*/checkpoints/0*")), driver)
+    driver = driven(held, lake, tmp_path, moment, 0.3)
     os.kill(driver.pid, signal.SIGKILL)
     assert drivers.ended(driver) == -signal.SIGKILL
     (record,) = rp.Runs(lake).records()
@@ -99,12 +106,7 @@ def test_a_killed_controller_leaves_them_to_the_next(
 ) -> None:
     """The same fit starts another. At the start Ray's own cleaner does not know the group yet."""
     lake, out = fill(str(tmp_path / "lake")), tmp_path / "out"
-    held.until(lambda: held.groups()["alive"] == 0)
-    driver = drivers.start(drive, lake.root, str(out), held.env, {**GIVEN, "pause": 0.1})
-    if moment == "started":
-        held.until(lambda: held.groups()["created"], driver)
-    else:
-        held.until(lambda: list(tmp_path.glob("lake/runs/*/checkpoints/0*")), driver)
+    driver = driven(held, lake, tmp_path, moment, 0.1)
     os.kill(controller_below(held.told["raylet"]), signal.SIGKILL)
     assert drivers.ended(driver) == 0
     found, facts = json.loads(out.read_text()).values()
