@@ -3,7 +3,15 @@
 from raypipe.models import evaluation, metrics
 from raypipe.models.bundle import ModelBundle
 from raypipe.models.metrics import Metric
-from raypipe.models.scoring import labelled_scores
+from raypipe.models.scoring import labelled_scores, weighted_scores
 from raypipe.models.trusting import trust
 
-__all__ = ["Metric", "ModelBundle", "evaluation", "labelled_scores", "metrics", "trust"]
+__all__ = [
+    "Metric",
+    "ModelBundle",
+    "evaluation",
+    "labelled_scores",
+    "metrics",
+    "trust",
+    "weighted_scores",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from raypipe.models import labelled_scores, metrics
+from raypipe.models import labelled_scores, metrics, weighted_scores
 
 if TYPE_CHECKING:
     from raypipe.lake import Snapshot
@@ -30,13 +30,17 @@ def gives_scores(learner: Learner) -> bool:
 def final_figures(
     bundle: ModelBundle, valid: Snapshot, learner: Learner, roles: Roles, state: State
 ) -> dict[str, float | None]:
-    """The usual metrics of the kind of problem, computed exactly from the bundle's scores.
+    """The usual metrics of the kind of problem, computed exactly from the bundle's scores, with the
+    rows' weights where there are some.
 
-    Where the scores alone do not tell them (a ranking, weights, margins, outputs that are no
-    probabilities) they are the learner's own figures of the round that the model ends with.
+    Where the scores alone do not tell them (a ranking, margins, outputs that are no probabilities)
+    they are the learner's own figures of the round that the model ends with.
     """
-    if not roles.columns and gives_scores(learner):
-        return metrics.evaluate(*labelled_scores(bundle, valid), kind=learner.task)
+    if gives_scores(learner) and not roles.margin:  # what has groups is a ranking
+        if roles.weight is None:
+            return metrics.evaluate(*labelled_scores(bundle, valid), kind=learner.task)
+        labels, scores, weights = weighted_scores(bundle, valid, roles.weight)
+        return metrics.evaluate(labels, scores, kind=learner.task, weights=weights)
     last = state.best.round if state.best.round >= 0 and state.done else -1
     given = {metric: values[last] for metric, values in state.history.get("valid", {}).items()}
     return {metric: None if math.isnan(value) else value for metric, value in given.items()}
