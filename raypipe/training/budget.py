@@ -17,31 +17,44 @@ _CELL_BYTES = 16  # a value of a batch: as it was read, a part of them on the wa
 _SKETCHED_BYTES = 12  # of a row while its features are sketched
 
 
-def least_bytes(learner: Learner, rows: int, features: int) -> int:
+def least_bytes(
+    learner: Learner, rows: int, features: int, *, weighted: bool = False, categories: bool = False
+) -> int:
     """About what a rank needs, however much it leaves on disk; 0 for a loop of the user's own.
 
     Args:
         learner: what is learned.
         rows: of the rank, those to learn from and those to evaluate on.
         features: columns.
+        weighted: whether rows have weights.
+        categories: whether the recipe marks features as codes of categories.
     """
     if learner.takes.loop:
         return 0
     batch = min(rows, batch_rows(features)) * features * _CELL_BYTES
     if not isinstance(learner, XGBoost):  # others hold the features of all rows
         return _BESIDE_BYTES + batch + rows * (4 * features + ROW_BYTES)
-    sketched = sketch_bytes(rows, features, learner.max_bin) + rows * _SKETCHED_BYTES
+    own = learner.own_bins(weighted=weighted, categories=categories)
+    sketched = sketch_bytes(rows, features, learner.max_bin, own_bins=own) + rows * _SKETCHED_BYTES
     # The memory of the last batches may still be held when the first are sketched.
     return _BESIDE_BYTES + batch + max(sketched, rows * ROW_BYTES)
 
 
-def check_budget(learner: Learner, budget: int | None, rows: int, features: int) -> None:
+def check_budget(
+    learner: Learner,
+    budget: int | None,
+    rows: int,
+    features: int,
+    *,
+    weighted: bool = False,
+    categories: bool = False,
+) -> None:
     """Refuses a budget that a rank could not keep.
 
     Raises:
         ConfigError: it is too small; the least is named.
     """
-    least = least_bytes(learner, rows, features)
+    least = least_bytes(learner, rows, features, weighted=weighted, categories=categories)
     if budget is not None and budget < least:
         raise ConfigError(
             f"the memory budget cannot hold what {rows:,} rows by {features:,} features need "

@@ -133,7 +133,14 @@ class Fit:
             self.learner.check_labels(look.labels.with_ends_of(other.labels))
         rows = look.labels.count + (other.labels.count if other is not None else 0)
         each, names = -(-rows // asked.fewest_workers), fitted.feature_names
-        check_budget(self.learner, asked.memory_budget, each, len(names))
+        check_budget(
+            self.learner,
+            asked.memory_budget,
+            each,
+            len(names),
+            weighted=self.roles.weight is not None,
+            categories=bool(getattr(fitted, "categorical_features", ())),
+        )
         local = max(1, cores() // asked.most_workers)
         placed = {"training": True} if hasattr(fitted, "training_features") else {}
         to_json: Callable[..., str] = fitted.to_json

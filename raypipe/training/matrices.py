@@ -18,7 +18,9 @@ import xgboost
 
 from raypipe.core.errors import TrainingError
 from raypipe.engine.memory import give_back
+from raypipe.training.cut_points import held_bytes
 from raypipe.training.feeding import Batch, joined_rest
+from raypipe.training.sketching import Sketch
 from raypipe.training.xgboost_errors import first_words, infinite_feature
 
 if TYPE_CHECKING:
@@ -35,7 +37,15 @@ _BATCHES_BYTES = 96 * 1024**2  # batches on their way
 _HELD_BYTES = 128 * 1024**2  # what may be held without being asked
 
 
-def choose_mode(rows: int, features: int, max_bin: int, budget: int | None, memory: int) -> Mode:
+def choose_mode(
+    rows: int,
+    features: int,
+    max_bin: int,
+    budget: int | None,
+    memory: int,
+    *,
+    own_bins: bool = False,
+) -> Mode:
     """How a rank keeps its rows: a pure decision.
 
     Args:
@@ -44,6 +54,7 @@ def choose_mode(rows: int, features: int, max_bin: int, budget: int | None, memo
         max_bin: bins a feature; up to 256 take a byte each, and a matrix holds two of them.
         budget: bytes that the rank may take, if the user said so.
         memory: bytes that it may take otherwise.
+        own_bins: whether raypipe seeks the bins, and not XGBoost.
     """
     raw = rows * features * 4
     binned = rows * (features * 2 * (1 if max_bin <= 256 else 2) + ROW_BYTES)
@@ -52,16 +63,19 @@ def choose_mode(rows: int, features: int, max_bin: int, budget: int | None, memo
         return "disk"
     held = min(room, _HELD_BYTES)
     if budget is not None:
-        held = room - max(binned, sketch_bytes(rows, features, max_bin))
+        held = room - max(binned, sketch_bytes(rows, features, max_bin, own_bins=own_bins))
     return "memory" if raw <= held else "spill"
 
 
-def sketch_bytes(rows: int, features: int, max_bin: int) -> int:
-    """What XGBoost's quantile sketches take while bins are sought, of all features.
+def sketch_bytes(rows: int, features: int, max_bin: int, *, own_bins: bool = False) -> int:
+    """What the quantile sketches of all features take while bins are sought.
 
-    Each holds levels of as many summaries, a queue of values and a summary in the making; its
-    ``WQuantileSketch`` tells how many (``LimitSizeLevel``, an error of an eighth of a bin).
+    Each of XGBoost's holds levels of as many summaries, a queue of values and a summary in the
+    making; its ``WQuantileSketch`` tells how many (``LimitSizeLevel``, an error of an eighth of a
+    bin).
     """
+    if own_bins:
+        return held_bytes(rows, features, max_bin)
     levels, error = 1, 1 / (8 * max_bin)
     while True:
         limit = min(int(levels / error) + 1, rows)
@@ -168,10 +182,12 @@ def matrix(
     folder: str | None,
     at_once: int = 1,
     ref: xgboost.DMatrix | None = None,
+    own_bins: bool = False,
 ) -> xgboost.DMatrix:
-    """A binned matrix of a rank's rows; ``ref`` gives the bins for rows to evaluate on.
+    """A binned matrix of a rank's rows.
 
-    ``at_once`` pieces of files are read and transformed at a time, and held.
+    ``at_once`` pieces of files are read and transformed at a time, and held. The bins are those of
+    ``ref`` where it is given; else raypipe seeks them with ``own_bins``, and XGBoost without.
 
     Raises:
         RecipeError: a feature is infinite in a row.
@@ -191,20 +207,32 @@ def matrix(
         nothing = np.empty((0, len(columns.names)), dtype=np.float32)
         group = np.empty(0, dtype=np.uint32) if feed.roles.group else None
         batches = [Batch(nothing, np.empty(0, dtype=np.float32), group=group)]
-    settings = {
-        "max_bin": max_bin,
-        "nthread": threads,
-        "ref": ref,
-        "enable_categorical": columns.kinds is not None,
-    }
+    cache = str(Path(folder or tempfile.gettempdir()) / ("train" if ref is None else "valid"))
+    settings: dict[str, Any] = {"max_bin": max_bin, "nthread": threads}
     try:
+        if own_bins and ref is None:
+            ref = _bins(batches, columns, **settings)
+        settings |= {"ref": ref, "enable_categorical": columns.kinds is not None}
         if mode != "disk":
             return xgboost.QuantileDMatrix(_Batches(batches, columns, None), **settings)
-        cache = str(Path(folder or tempfile.gettempdir()) / ("train" if ref is None else "valid"))
         return xgboost.ExtMemQuantileDMatrix(_Batches(batches, columns, cache), **settings)
     except xgboost.core.XGBoostError as error:
-        told = infinite_feature(error, batches, feed.recipe.feature_names)
+        infinite = "`inf`" in str(error)
+        told = infinite_feature(batches, feed.recipe.feature_names) if infinite else None
         other = TrainingError("XGBoost cannot take the rows", first_words(str(error)))
         if isinstance(batches, _Spilled):
             batches.close()
         raise told or other from error
+
+
+def _bins(batches: Any, columns: Columns, *, max_bin: int, nthread: int) -> xgboost.DMatrix:
+    """A small matrix whose bins are those of the rows of all ranks."""
+    with Sketch(len(columns.names), max_bin, nthread) as sketch:
+        for number in range(len(batches)):
+            sketch.update(batches[number].features)
+        if sketch.infinite:  # before other ranks are waited for
+            raise xgboost.core.XGBoostError("a feature is `inf`")
+        found = sketch.representatives()
+    return xgboost.QuantileDMatrix(
+        found, feature_names=columns.names, max_bin=max_bin, nthread=nthread
+    )

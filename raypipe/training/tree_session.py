@@ -57,6 +57,9 @@ class TreeSettings(Protocol):
     def categorical(self) -> Sequence[str]:
         """Features whose values are codes."""
 
+    def own_bins(self, *, weighted: bool, categories: bool) -> bool:
+        """Whether raypipe seeks the bins, and not XGBoost."""
+
     @property
     def device(self) -> str:
         """``"cpu"`` or ``"cuda"``."""
@@ -103,9 +106,13 @@ class TreeSession:
         columns = Columns.of(build.features, [*learner.categorical, *build.categorical])
         rows = train.rows + (valid.rows if valid else 0)
         room = int(memory_bytes() * _SHARE) // build.world
-        mode = choose_mode(rows, len(build.features), learner.max_bin, build.budget, room)
+        own = learner.own_bins(
+            weighted=train.roles.weight is not None, categories=columns.kinds is not None
+        )
+        size = (rows, len(build.features), learner.max_bin)
+        mode = choose_mode(*size, build.budget, room, own_bins=own)
         with returned_at_once() if build.budget is not None else nullcontext():
-            evals = _evals(learner.max_bin, columns, mode, train, valid, build)
+            evals = _evals(learner.max_bin, own, columns, mode, train, valid, build)
         params = learner.booster_params(
             seed=build.seed,
             threads=build.threads,
@@ -167,7 +174,13 @@ class TreeSession:
 
 
 def _evals(
-    max_bin: int, columns: Columns, mode: Mode, train: Feed, valid: Feed | None, build: Build
+    max_bin: int,
+    own_bins: bool,
+    columns: Columns,
+    mode: Mode,
+    train: Feed,
+    valid: Feed | None,
+    build: Build,
 ) -> Evals:
     """The matrices, or those that another session has made of the same rows."""
 
@@ -183,7 +196,7 @@ def _evals(
             # each piece that is read beside another takes memory of its own
             "at_once": min(build.threads, _AT_ONCE) if roomy else 1,
         }
-        evals = [(matrix(train, columns, **settings), "train")]
+        evals = [(matrix(train, columns, own_bins=own_bins, **settings), "train")]
         if valid is not None:
             evals.append((matrix(valid, columns, ref=evals[0][0], **settings), "valid"))
         return evals
@@ -193,7 +206,7 @@ def _evals(
     # what lies on disk is read page by page, which two threads cannot do at once
     reader = threading.get_ident() if mode == "disk" else None
     kinds = None if columns.kinds is None else tuple(columns.kinds)
-    return build.shared.get((max_bin, kinds, mode, reader), made)
+    return build.shared.get((max_bin, own_bins, kinds, mode, reader), made)
 
 
 def _is_log_loss(learner: TreeSettings) -> bool:

@@ -134,7 +134,7 @@ def test_memory_spill_and_disk_give_the_same_bytes(
 
     hashes = set()
     for mode in ("memory", "spill", "disk"):
-        monkeypatch.setattr(tree_session, "choose_mode", lambda *_, m=mode: m)
+        monkeypatch.setattr(tree_session, "choose_mode", lambda *_, m=mode, **__: m)
         params = {"subsample": 0.7, "colsample_bytree": 0.7}
         run = rp.Trainer(
             recipe(),
