@@ -170,6 +170,8 @@ def test_held_out_figures_are_those_of_xgboosts_own(tmp_path: Path, rare: bool) 
                 run_on="local",
             )
             told = trainer.fit(early, late).metrics
+            assert told["log_loss"] is not None
+            assert told["roc_auc"] is not None
             figures.setdefault(sketch, []).append((told["log_loss"], told["roc_auc"]))
     mine, own = (np.array(figures[sketch]) for sketch in SKETCHES)
     noise = np.sqrt(mine.var(axis=0, ddof=1) + own.var(axis=0, ddof=1)) / np.sqrt(len(own))
