@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_IMPORTED = ["tests.faults.training_run", "raypipe.training.local", "raypipe.training.tree_session"]
+_IMPORTED = [
+    "tests.faults.training_run",
+    "tests.faults.loop_scenario",
+    "raypipe.training.local",
+    "raypipe.training.tree_session",
+]
 
 
 def start(work: Callable[..., None], *args: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -78,5 +78,7 @@ def outcome(root: str) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    run(sys.argv[1])
+def drive(root: str, fault: str) -> None:
+    """The whole of a process that may be killed."""
+    os.environ["RAYPIPE_FAULT"] = fault
+    run(root)

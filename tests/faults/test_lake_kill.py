@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
+import polars as pl
 import pytest
 
-from raypipe.lake import Lake
-
-SCRIPT = """
-import sys
-import polars as pl
 from raypipe.lake import Lake, expect
+from tests.faults import drivers
 
 
-def work(root):
+def work(root: str) -> None:
     rule = expect.between("a", 0, 6, on_fail="quarantine")
     table = Lake(root).table("t", expect=[rule])
     for batch in range(2):
@@ -28,20 +22,13 @@ def work(root):
     table.overwrite(pl.DataFrame({"a": [0, 1, 2, 3, 4, 5, 6, 99]}), batch_id="all")
 
 
-if __name__ == "__main__":
-    work(sys.argv[1])
-"""
-WORK: dict[str, Any] = {"__name__": "here"}
-exec(SCRIPT, WORK)
-
-
-def start(root: str, **env: str) -> subprocess.Popen[bytes]:
-    full = {**os.environ, **env, "PYTHONPATH": str(Path.cwd()), "POLARS_MAX_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, root], env=full)
+def drive(root: str, fault: str) -> None:
+    os.environ["RAYPIPE_FAULT"] = fault
+    work(root)
 
 
 def check(root: str, told: str) -> None:
-    WORK["work"](root)
+    work(root)
     table = Lake(root).table("t")
     assert table.at().frame()["a"].to_list() == list(range(7)), told
     bad = table.quarantine().at().frame().sort("a")
@@ -65,17 +52,15 @@ POINTS = [
 def test_killed_anywhere_and_run_again(tmp_path: Path) -> None:
     for point in POINTS:
         root = str(tmp_path / point.replace(":", "-"))
-        assert start(root, RAYPIPE_FAULT=point).wait(60) == -signal.SIGKILL, point
+        assert drivers.run(drive, root, point) == -signal.SIGKILL, point
         check(root, point)
 
 
 @pytest.mark.long
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     for turn in range(20):
-        process = start(str(tmp_path / str(turn)))
-        try:
-            process.wait(0.6 + 0.03 * turn)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process = drivers.start(drive, str(tmp_path / str(turn)), "")
+        process.join(0.02 * turn)
+        process.kill()
+        process.join()
         check(str(tmp_path / str(turn)), str(turn))

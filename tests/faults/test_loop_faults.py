@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import loop_scenario
+from tests.faults import drivers, loop_scenario
 
 
-def start(root: Path, fault: str | None = None) -> int:
-    environment = {**os.environ, **({"RAYPIPE_FAULT": fault} if fault else {})}
-    command = [sys.executable, "-m", "tests.faults.loop_scenario", str(root)]
-    return subprocess.run(command, env=environment, check=False).returncode
+def start(root: Path, fault: str = "") -> int:
+    return drivers.run(loop_scenario.drive, str(root), fault)
 
 
 @pytest.fixture(scope="module")

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from raypipe.lake import Lake, Table, expect
-from tests.faults.crew import HOME
+from tests.faults import drivers
 
 RULE = expect.between("k", 0, 99, on_fail="quarantine")
-SCRIPT = """
-import sys
-from tests.faults.test_merge_kill import work
-work(sys.argv[1])
-"""
 
 
 def opened(root: str) -> Table:
@@ -66,9 +58,9 @@ def check(root: str, told: str) -> None:
     assert sorted(replayed) == sorted(table.at().frame().rows()), told
 
 
-def start(root: str, **env: str) -> subprocess.Popen[bytes]:
-    full: dict[str, Any] = {**os.environ, **env, "PYTHONPATH": str(HOME), "POLARS_MAX_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, root], env=full, cwd=HOME)
+def drive(root: str, fault: str) -> None:
+    os.environ["RAYPIPE_FAULT"] = fault
+    work(root)
 
 
 POINTS = ["lake:mid-file:3", "lake:after-files", "lake:after-quarantine", "lake:inside-commit:2",
@@ -79,7 +71,7 @@ def kill_at(points: list[str], tmp_path: Path) -> None:
     for point in points:
         root = str(tmp_path / point.replace(":", "-"))
         make(root)
-        assert start(root, RAYPIPE_FAULT=point).wait(120) == -signal.SIGKILL, point
+        assert drivers.run(drive, root, point) == -signal.SIGKILL, point
         check(root, point)
 
 

@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from raypipe.lake import Lake
-from raypipe.serving.log_table import predictions
-
-_WRITER = """
-import sys
-from datetime import datetime, timedelta
-from raypipe.lake import Lake
 from raypipe.serving.answers import Scored
 from raypipe.serving.log import PredictionLog
-from raypipe.serving.log_table import Entry
+from raypipe.serving.log_table import Entry, predictions
 from raypipe.serving.protocol import Parsed
 from raypipe.serving.signature import Signature
-
-root, score, *names = sys.argv[1:]
-log = PredictionLog(Lake(root), "m", "durable", timedelta(milliseconds=100))
-log.admit(Signature([{"name": "temp", "type": "float64", "nullable": False}]))
-waiting = []
-for name in names:
-    parsed = Parsed(id=name, given=True, columns={"temp": [1.0, 2.0]})
-    scored = Scored(model="m", version=1, id=name, prediction_ids=parsed.prediction_ids(),
-                    scores=[float(score)] * 2)
-    waiting.append(log.add(Entry(parsed=parsed, scored=scored, at=datetime(2013, 7, 1))))
-for future in waiting:
-    future.result(timeout=60)
-print("answered", flush=True)
-log.close()
-"""
+from tests.faults import drivers
 
 
-def write(root: str, score: float, *names: str, fault: str | None = None) -> tuple[int, bool]:
+def answer(root: str, score: float, names: tuple[str, ...], fault: str, told: str) -> None:
+    """Logs requests, and tells once it could answer them."""
+    os.environ["RAYPIPE_FAULT"] = fault
+    log = PredictionLog(Lake(root), "m", "durable", timedelta(milliseconds=100))
+    log.admit(Signature([{"name": "temp", "type": "float64", "nullable": False}]))
+    waiting = []
+    for name in names:
+        parsed = Parsed(id=name, given=True, columns={"temp": [1.0, 2.0]})
+        ids = parsed.prediction_ids()
+        scored = Scored(model="m", version=1, id=name, prediction_ids=ids, scores=[score] * 2)
+        waiting.append(log.add(Entry(parsed=parsed, scored=scored, at=datetime(2013, 7, 1))))
+    for future in waiting:
+        future.result(timeout=120)
+    Path(told).touch()
+    log.close()
+
+
+def write(root: str, score: float, *names: str, fault: str = "") -> tuple[int, bool]:
     """Logs requests in a process of its own; gives its end, and whether it could answer."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("RAYPIPE_FAULT")}
-    if fault is not None:
-        env["RAYPIPE_FAULT"] = fault
-    done = subprocess.run(
-        [sys.executable, "-c", _WRITER, root, str(score), *names],
-        env=env,
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return done.returncode, "answered" in done.stdout
+    told = Path(f"{root}-answered")
+    told.unlink(missing_ok=True)
+    code = drivers.run(answer, root, score, names, fault, str(told))
+    return code, told.exists()
 
 
 @pytest.mark.parametrize(
