@@ -119,7 +119,7 @@ class Run:
         nth = draw.choice(["", ":2"])
         member = self.start(victim, point + nth)
         try:
-            ended = member.wait(20.0)
+            ended = member.wait(8.0 if victim == "compact" else 300.0)
         except TimeoutError:
             assert victim == "compact", (self.seed, point)  # there may be nothing to compact
             ended = -signal.SIGKILL
