@@ -62,7 +62,7 @@ def head(environment: dict[str, str] | None = None) -> Iterator[str]:
         )  # fmt: skip
     address = f"http://127.0.0.1:{ports[1]}"
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while not _serves(f"{address}/api/version"):
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(log.read_text())

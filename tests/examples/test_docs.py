@@ -44,13 +44,13 @@ def _env() -> dict[str, str]:
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        command, cwd=folder, env=_env(), capture_output=True, text=True, timeout=400, check=False
+        command, cwd=folder, env=_env(), capture_output=True, text=True, timeout=550, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("code", _blocks("python"))
 def test_a_python_block_runs(code: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:  # port 8000 may be in use here
@@ -62,7 +62,7 @@ def test_a_python_block_runs(code: str, tmp_path: Path) -> None:
         assert done.stdout
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("code", _blocks("bash"))
 def test_a_shell_block_runs(code: str, tmp_path: Path) -> None:
     """Each line by itself; of ``make`` only what it would do is looked at."""

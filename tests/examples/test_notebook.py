@@ -32,7 +32,7 @@ def test_no_output_is_stored() -> None:
             assert cell.execution_count is None
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(tmp_path / "lake")
     monkeypatch.setenv("RAYPIPE_LAKE", root)
@@ -40,7 +40,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(
-        notebook, timeout=200, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     )
     client.execute()
     shown = {cell.source: _shown(cell) for cell in notebook.cells if cell.cell_type == "code"}

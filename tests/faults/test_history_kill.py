@@ -31,7 +31,7 @@ def test_the_driver_dies_and_the_call_is_repeated(
     driver = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(HOME)}, cwd=HOME)
     await_marker(marker, driver)
     driver.kill()
-    assert driver.wait(60) == -signal.SIGKILL
+    assert driver.wait(300) == -signal.SIGKILL
     assert marker.exists()
     (left,) = folder.iterdir()
     assert any(path.name.startswith(kind) for path in left.iterdir())

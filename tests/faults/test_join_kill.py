@@ -100,7 +100,7 @@ def test_the_driver_dies_and_the_call_is_repeated(
     driver = subprocess.Popen(command, env=env, cwd=HOME)
     await_marker(marker, driver)
     driver.kill()
-    assert driver.wait(60) == -signal.SIGKILL
+    assert driver.wait(300) == -signal.SIGKILL
     assert marker.exists()
     kept = Lake(made).table("joined")
     assert not kept.exists

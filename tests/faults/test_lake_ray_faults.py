@@ -63,7 +63,7 @@ def driver_dies(tmp_path: Path, lake_root: str, seed: int) -> None:
     command = [sys.executable, "-m", "tests.faults.ray_driver", lake_root, files, point]
     driver = subprocess.Popen([*command, str(marker), str(acks)], env=env, cwd=HOME)
     if both:  # the driver follows the worker at once
-        await_marker(marker, driver, 120)
+        await_marker(marker, driver)
         time.sleep(draw.uniform(0, 0.2))
         driver.kill()
     elif not fault:
@@ -71,7 +71,7 @@ def driver_dies(tmp_path: Path, lake_root: str, seed: int) -> None:
             time.sleep(0.01)
         time.sleep(draw.uniform(0, 0.3))
         driver.kill()
-    ended = driver.wait(120)
+    ended = driver.wait(300)
     assert ended == (-signal.SIGKILL if fault or both else ended), (seed, fault, ended)
     table = roles.table(lake_root)
     if acks.exists():

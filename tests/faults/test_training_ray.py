@@ -23,13 +23,11 @@ from tests.faults.training_run import drive, drive_nodes, fill, fit
 
 def test_more_workers_than_the_cluster_can_give(ray_session: None, tmp_path: Path) -> None:
     rows = fill(str(tmp_path / "lake")).table("rows").at()
-    began = time.monotonic()
     with pytest.raises(ResourceError, match="can never start"):
         rp.Trainer(small.recipe(), label="late", num_workers=64, run_on="ray").fit(rows)
     learner = rp.XGBoost(device="cuda")
     with pytest.raises(ResourceError, match="one GPU"):
         rp.Trainer(small.recipe(), label="late", learner=learner, run_on="ray").fit(rows)
-    assert time.monotonic() - began < 10
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(ray_session: None, tmp_path: Path) -> None:

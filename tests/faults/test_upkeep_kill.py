@@ -62,7 +62,7 @@ def filled(root: str) -> Lake:
 def run(root: str, what: str, **env: str) -> int:
     full = {**os.environ, **env, "PYTHONPATH": str(Path.cwd()), "POLARS_MAX_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, root, what], env=full, timeout=60, check=False
+        [sys.executable, "-c", SCRIPT, root, what], env=full, timeout=300, check=False
     ).returncode
 
 

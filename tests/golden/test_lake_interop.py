@@ -176,7 +176,7 @@ def test_by_daft(table: Table, tmp_path: Path) -> None:
         "frame = daft.read_deltalake(sys.argv[1])\n"
         "pyarrow.parquet.write_table(frame.to_arrow(), sys.argv[2])\n"
     )
-    subprocess.run([str(PEERS), "-c", script, table.uri, str(out)], check=True, timeout=120)
+    subprocess.run([str(PEERS), "-c", script, table.uri, str(out)], check=True, timeout=300)
     same(pl.read_parquet(out), table)
 
 
@@ -197,7 +197,7 @@ session.execute(f"COPY ({some}) TO '{sys.argv[3]}' (FORMAT parquet)")
 def test_by_duckdb(table: Table, tmp_path: Path) -> None:
     out = [tmp_path / "all.parquet", tmp_path / "some.parquet"]
     command = [str(DUCKDB), "-c", BY_DUCKDB, table.uri, *map(str, out)]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=300)
     same(pl.read_parquet(out[0]), table)
     where = (pl.col("k") == 12) | (pl.col("text") > "ü9")
     assert pl.read_parquet(out[1]).height == table.at().frame().filter(where).height

@@ -37,7 +37,7 @@ def test_a_program_whose_raylet_is_gone_does_not_end_in_silence() -> None:
         [sys.executable, "-c", PROGRAM],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         env={k: v for k, v in os.environ.items() if k not in unset},
     )
     told = f"raylet (process {program.stdout.split()[0]}) of the local Ray has ended by itself"

@@ -53,7 +53,7 @@ def test_processes_that_make_the_table_at_once(lake_root: str) -> None:
         assert writer.stdin
         writer.stdin.write(b"\n")
         writer.stdin.close()
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     table = Lake(lake_root).table("t")
     assert sorted(table.at().frame()["a"]) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert table.version() == 9
@@ -139,7 +139,7 @@ def test_threads_that_look_at_once_see_the_newest_version_and_no_later_one(
     table.append(pl.DataFrame({"a": [0]}))
     assert table._log.version() == 1
     Lake(lake_root).table("t").append(pl.DataFrame({"a": [1]}))
-    plain, both = Path.exists, threading.Barrier(2, timeout=30)
+    plain, both = Path.exists, threading.Barrier(2, timeout=120)
 
     def exists(path: Path) -> bool:
         found = plain(path)

@@ -83,7 +83,7 @@ def test_what_a_kill_left_out_is_put_in_once(lake_root: str, point: str) -> None
     def write(batch: str, fault: str | None) -> int:
         env = {**os.environ, **({"RAYPIPE_FAULT": fault} if fault else {})}
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, lake_root, batch], env=env, timeout=120
+            [sys.executable, "-c", KILLED, lake_root, batch], env=env, timeout=300
         )
         return done.returncode
 

@@ -249,7 +249,7 @@ def test_beside_writers_and_another_compactor_no_row_is_lost_or_doubled(lake_roo
         subprocess.Popen([sys.executable, "-c", RIVALS, kind, lake_root, str(n)], env=env)
         for n, kind in enumerate(kinds)
     ]
-    assert [process.wait(120) for process in running] == [0] * 4
+    assert [process.wait(300) for process in running] == [0] * 4
     found = table.at().frame()
     for writer in range(2):
         assert found.filter(pl.col("w") == writer)["n"].to_list() == list(range(100))

@@ -37,7 +37,7 @@ def make(small: tuple[Lake, Registry], kit: SimpleNamespace) -> Iterator[Maker]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

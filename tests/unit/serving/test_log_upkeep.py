@@ -40,9 +40,9 @@ def test_the_log_is_compacted_while_it_is_written(
     log = PredictionLog(lake, "m", "durable", timedelta(0))
     log.admit(SIGNATURE)
     for number in range(65):
-        log.add(entry(f"r{number}")).result(20)
+        log.add(entry(f"r{number}")).result(120)
     if log._upkeep._thread is not None:
-        log._upkeep._thread.join(20)
+        log._upkeep._thread.join(120)
     log.close()
     table = lake.table("m__predictions")
     assert len(table.at().parts()) < 12
@@ -69,7 +69,7 @@ def test_an_answer_does_not_wait_for_the_upkeep(
     log = PredictionLog(Lake(lake_root), "m", "durable", timedelta(0))
     log.admit(SIGNATURE)
     for number in range(5):  # all but the first find an upkeep under way, and start none
-        assert log.add(entry(f"r{number}")).result(20)
+        assert log.add(entry(f"r{number}")).result(120)
     assert began.is_set()
     assert not hold.is_set()
     hold.set()
@@ -88,7 +88,7 @@ def test_a_failing_upkeep_is_said_and_no_row_fails(
     upkeep = LogUpkeep(Lake(lake_root), "m")
     upkeep.after_commit(COMPACT_EVERY)
     assert upkeep._thread is not None
-    upkeep._thread.join(20)
+    upkeep._thread.join(120)
 
 
 @pytest.mark.usefixtures("ray_session")

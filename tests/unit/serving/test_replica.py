@@ -114,7 +114,7 @@ def replica(small: tuple[Lake, Registry], make: Maker) -> Replica:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -108,7 +108,7 @@ def test_a_disk_that_takes_no_more(lake_root: str, limit: int, where: str) -> No
         [sys.executable, "-c", FULL, lake_root, str(limit)],
         capture_output=True,
         text=True,
-        timeout=120,  # storage that may come back is waited for longer
+        timeout=300,  # storage that may come back is waited for longer
         check=True,
     )
     assert "told: " in ended.stdout, ended.stdout + ended.stderr
