@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: a Ray for the tests of a file, a lake for each test."""
+"""Fixtures that every test may use: a Ray for all that need one, a lake for each test."""
 
 from __future__ import annotations
 
@@ -30,11 +30,17 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[int]:
     os.close(own)
 
 
-@pytest.fixture(scope="module")
-def ray_session(terminal: int) -> Iterator[None]:
-    """A local Ray, started by the library itself, for the tests of one file.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with tests that share a Ray come last: others may start, stop and kill their own."""
+    on_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in on_ray)
 
-    Not for the whole run: a driver ends when its Ray does, and some tests begin and kill others.
+
+@pytest.fixture(scope="session")
+def ray_session(terminal: int) -> Iterator[None]:
+    """A local Ray, started by the library itself, for all tests that ask for one.
+
+    Starting it takes seconds, and so do its processes' first imports.
     """
     from raypipe.engine import cluster, watch
 

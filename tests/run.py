@@ -1,10 +1,11 @@
-"""Runs the tests in one pytest process for each folder, some at once, and says what came of all.
+"""Runs the tests in a pytest process for each folder, some at once, and says what came of all.
 
 A program whose Ray loses its raylet is ended by Ray's own code, without a summary and with an exit
-code like that of a failed test. So each folder has a process of its own; one that ends without a
-result is told as what it is and run once more. Ending so twice is a failure, and so is every test
-that failed. Many tests wait for processes more than they compute, so two folders run at once;
-``RAYPIPE_TEST_LANES=1`` runs one after another. What a folder prints comes when it has ended.
+code like that of a failed test. So each folder, or a group of its files, has a process of its own;
+one that ends without a result is told as what it is and run once more. Ending so twice is a
+failure, and so is every test that failed. Many tests wait for processes more than they compute, so
+two processes run at once; ``RAYPIPE_TEST_LANES=1`` runs one after another. What one prints comes
+when it has ended.
 
     python -m tests.run [options of pytest] FOLDER…
 """
@@ -18,46 +19,51 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from fnmatch import fnmatch
 from pathlib import Path
 from xml.etree import ElementTree
 
 LANES = 2
-# The longest first, so that no lane is left with one of them at the end.
+# The longest first, so that no lane is left with one of them at the end. A folder, or files of one
+# that have a process to themselves.
 LONG = (
     "tests/unit/lake",
-    "tests/faults",
+    "tests/faults/test_training_*.py",
+    "tests/e2e",
+    "tests/examples",
+    "tests/faults/test_tuning_*.py",
     "tests/unit/training",
+    "tests/faults",
     "tests/unit/features",
     "tests/unit/serving",
-    "tests/e2e",
     "tests/property",
-    "tests/examples",
+    "tests/unit/engine",
 )
 
 
-def groups(paths: list[str]) -> list[Path]:
-    """A folder whose tests lie in folders of their own is each of these; others are one."""
-    found: list[Path] = []
+def groups(paths: list[str]) -> dict[str, list[str]]:
+    """The files of each process, by its name."""
+    found: dict[str, list[str]] = {}
     for path in map(Path, paths):
-        inner = sorted({file.parent for file in path.rglob("test_*.py")})
-        found.extend(inner if inner and path.is_dir() else [path])
+        for file in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
+            alone = (name for name in LONG if fnmatch(file.as_posix(), name))
+            found.setdefault(next(alone, file.parent.as_posix()), []).append(str(file))
     return found
 
 
-def in_order(found: list[Path]) -> list[Path]:
+def in_order(found: dict[str, list[str]]) -> list[str]:
     """Those that take long first."""
     places = {name: place for place, name in enumerate(LONG)}
-    return sorted(found, key=lambda group: places.get(group.as_posix(), len(LONG)))
+    return sorted(found, key=lambda name: places.get(name, len(LONG)))
 
 
-def run(group: Path, options: list[str], out: Path) -> dict[str, int] | None:
+def run(group: str, files: list[str], options: list[str], out: Path) -> dict[str, int] | None:
     """The counts of one pytest process; None when it ended without a result.
 
     What it prints is added to ``out``.
     """
     with tempfile.TemporaryDirectory() as folder, out.open("a") as log:
         result = Path(folder, "result.xml")
-        files = sorted(map(str, group.glob("test_*.py"))) if group.is_dir() else [str(group)]
         command = [sys.executable, "-m", "pytest", *options, f"--junitxml={result}", *files]
         code = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
@@ -77,11 +83,11 @@ def run(group: Path, options: list[str], out: Path) -> dict[str, int] | None:
         return counts
 
 
-def told(group: Path, options: list[str], folder: Path) -> dict[str, int]:
+def told(group: str, files: list[str], options: list[str], folder: Path) -> dict[str, int]:
     """Runs a group, at most twice, and prints what it said and how long it took."""
     began = time.monotonic()
-    out = folder / group.as_posix().replace("/", "-")
-    counts = run(group, options, out) or run(group, options, out)
+    out = folder / group.replace("/", "-").replace("*", "")
+    counts = run(group, files, options, out) or run(group, files, options, out)
     said = out.read_text(errors="replace").rstrip()
     print(f"\n== {group}\n{said}\n== {group}: {time.monotonic() - began:.0f} s", flush=True)
     return counts or {"tests": 1, "failures": 1, "errors": 0, "skipped": 0}
@@ -95,11 +101,12 @@ def main(arguments: list[str]) -> int:
     # A shell starts what runs in its background with interrupts ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     total = {"passed": 0, "failed": 0, "skipped": 0}
-    bad: list[Path] = []
+    bad: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(lanes) as pool:
+        found = groups(paths)
         runs = {
-            pool.submit(told, group, options, Path(folder)): group
-            for group in in_order(groups(paths))
+            pool.submit(told, group, found[group], options, Path(folder)): group
+            for group in in_order(found)
         }
         for done in as_completed(runs):
             counts = done.result()
@@ -109,7 +116,7 @@ def main(arguments: list[str]) -> int:
             total["skipped"] += counts["skipped"]
             total["passed"] += max(0, counts["tests"] - failed - counts["skipped"])
     if bad:
-        print(f"\nfailed in {', '.join(map(str, sorted(bad)))}")
+        print(f"\nfailed in {', '.join(sorted(bad))}")
     print(f"\n{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return 1 if total["failed"] or not total["passed"] else 0
 
