@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -121,14 +122,20 @@ def test_a_killed_driver_of_two_trials_at_once(drawn: list[Any], tmp_path: Path)
 def test_one_of_two_trials_at_once_is_killed_on_ray_tune(
     ray_session: None, drawn: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both have the rows from files of their node, which are gone in the end."""
     marker = tmp_path / "killed"
     monkeypatch.setenv("RAYPIPE_FAULT", "tuning:round:23")
     monkeypatch.setenv("RAYPIPE_FAULT_ONCE", str(marker))
+    monkeypatch.setattr(tuner_file, "_STORE_SHARE", 0.0)
     lake = fill(str(tmp_path / "lake"))
     found = tuned(lake, run_on="ray", num_samples=5, workers=2, **RANDOM)
     assert marker.exists()
     assert told(found) == drawn[:5]
     assert sorted(t.attempts for t in found.trials) == [1, 1, 1, 1, 2]
+    limit = time.monotonic() + 120
+    while list(Path(tempfile.gettempdir()).glob(f"raypipe-rows-{found.id}-*")):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
     assert lake.table(TABLE).at().count() == 5
 
 
@@ -169,7 +176,7 @@ def test_trials_of_two_workers_go_on_from_their_checkpoints(tmp_path: Path, run_
 def test_ray_tune_has_the_same_trials_when_a_trial_is_killed(
     ray_session: None, whole: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rows come through the object store, and then from files of the node."""
+    """The rows come through the object store."""
     marker = tmp_path / "killed"
     monkeypatch.setenv("RAYPIPE_FAULT", "tuning:round:33")
     monkeypatch.setenv("RAYPIPE_FAULT_ONCE", str(marker))
@@ -177,8 +184,6 @@ def test_ray_tune_has_the_same_trials_when_a_trial_is_killed(
     assert marker.exists()
     assert found.result is not None
     assert told(found) == whole[:5]
-    monkeypatch.setattr(tuner_file, "_STORE_SHARE", 0.0)
-    assert told(tuned(fill(str(tmp_path / "files")), run_on="ray", num_samples=5)) == whole[:5]
 
 
 def test_a_search_begun_here_goes_on_with_ray_tune(

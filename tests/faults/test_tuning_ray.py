@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import raypipe as rp
-from raypipe.training.tuning import tuner as tuner_file
 from tests import small
 from tests.faults.failing_learner import Failing
 from tests.faults.tuning_run import fill, told, trainer, tuned
@@ -79,28 +77,14 @@ def test_trials_that_fail(ray_session: None, tmp_path: Path) -> None:
         assert any(t.failed for t in found["ray"].trials) == (times == 99)
 
 
-def test_rows_in_files_of_a_node_are_gone_in_the_end(
-    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def kept() -> set[Path]:
-        return set(Path(tempfile.gettempdir()).glob("raypipe-rows-*"))
-
-    monkeypatch.setattr(tuner_file, "_STORE_SHARE", 0.0)
-    before = kept()
-    lake = fill(str(tmp_path / "lake"))
-    found = tuned(lake, run_on="ray", num_samples=2, workers=2, scheduler="none")
-    assert {t.status for t in found.trials} == {"finished"}
-    assert not kept() - before
-
-
 def test_short_trials_keep_their_actors(ray_session: None, tmp_path: Path) -> None:
     """Ray Tune by itself starts an actor for each trial."""
     from ray._private import state  # the public way asks the dashboard, which is not there
 
     before = set(state.actors())
     lake = fill(str(tmp_path))
-    found = tuned(lake, run_on="ray", num_samples=24, workers=2, scheduler="none")
+    found = tuned(lake, run_on="ray", num_samples=16, workers=2, scheduler="none")
     assert {t.status for t in found.trials} == {"finished"}
     begun = [name for name, one in state.actors().items() if one["StartTime"]]
     # Of two that are free at the same moment it drops one, which a busy machine makes likely.
-    assert 1 <= len({*begun} - before) <= 16
+    assert 1 <= len({*begun} - before) <= 11
