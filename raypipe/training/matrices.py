@@ -1,9 +1,9 @@
 """From batches to XGBoost's binned matrix, at a bounded memory.
 
-XGBoost pulls the batches several times, to sketch and to bin. They are kept in memory where that
-is little, else written once to a local file that is gone with the process, and the binned matrix
-itself goes to disk where it does not fit. The bins, and so the trees, are the same in all three
-ways.
+The batches are gone through several times, to seek the bins and to fill them. They are kept in
+memory where that is little, else written once to a local file that is gone with the process, and
+the binned matrix itself goes to disk where it does not fit. The bins, and so the trees, are the
+same in all three ways.
 """
 
 from __future__ import annotations
