@@ -13,9 +13,10 @@ none of these. Ray's way is that of its trainer's docstring, with ``RayTrainRepo
 keeps a checkpoint each round, and once more without it.
 
 ``--workers 2`` is two workers of one thread, where there are workers; 1 is one of two threads.
-``raw, figures`` is raw XGBoost that tells the loss of the rows it learns from after each round, as
-ours does. ``each`` tells what a checkpoint costs: divide the difference by the rounds. ``quarter``
-has a budget of a quarter of the features' float32 bytes, or of 256 MiB where that is more.
+``sketch`` is ours with bins that XGBoost seeks. ``raw, figures`` is raw XGBoost that tells the
+loss of the rows it learns from after each round, as ours does. ``each`` tells what a checkpoint
+costs: divide the difference by the rounds. ``quarter`` has a budget of a quarter of the features'
+float32 bytes, or of 256 MiB where that is more.
 
 ``--growth`` times 200,000 rows by 28 features against ten times the rows, and ten times the
 columns. The exponent is the logarithm to the base 10 of the ratio of work.
@@ -98,7 +99,9 @@ def ours(request: dict[str, Any]) -> Any:
     trainer = rp.Trainer(
         rp.Recipe(rp.transforms.select(*names(features))),
         label="label",
-        learner=rp.XGBoost(rounds=request["rounds"], max_depth=DEPTH),
+        learner=rp.XGBoost(
+            rounds=request["rounds"], max_depth=DEPTH, sketch=request.get("sketch", "raypipe")
+        ),
         num_workers=request["workers"],
         cpus_per_worker=request["threads"],
         checkpoint_every=every,
@@ -194,6 +197,7 @@ def contenders(wanted: str) -> list[common.Contender]:
         "raw": way(RAW, "raw"),
         "figures": way("raw, figures of each round", "raw", figures=True),
         "local": way("ours, in this process", "ours", run_on="local"),
+        "sketch": way("ours, XGBoost's sketch", "ours", run_on="local", sketch="xgboost"),
         "each": way("ours, checkpoint each round", "ours", run_on="local", each_round=True),
         "quarter": way("ours, a quarter of its memory", "ours", run_on="local", quarter=True),
         "ray": way("ours, Ray Train", "ours", run_on="ray"),
