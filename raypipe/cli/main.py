@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"raypipe: {error}", file=sys.stderr)
         return output.USER if error.fault == "user" else output.SYSTEM
-    except KeyboardInterrupt:
-        print("raypipe: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        for told in ("interrupted", *getattr(error, "__notes__", ())):
+            print(f"raypipe: {told}", file=sys.stderr)
         return output.INTERRUPTED
     return code
 

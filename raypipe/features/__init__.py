@@ -8,6 +8,7 @@ from raypipe.features import transforms
 from raypipe.features.asof.table import FeatureTable
 from raypipe.features.columns import InputSpec
 from raypipe.features.fitted import FittedRecipe
+from raypipe.features.foreseen import Foreseen, foreseen
 from raypipe.features.leaks.find import find_leaks
 from raypipe.features.leaks.report import Leak, LeakReport
 from raypipe.features.point_in_time import point_in_time
@@ -19,6 +20,7 @@ __all__ = [
     "ColumnProfile",
     "FeatureTable",
     "FittedRecipe",
+    "Foreseen",
     "InputSpec",
     "Leak",
     "LeakReport",
@@ -26,6 +28,7 @@ __all__ = [
     "Recipe",
     "RecipeTransformer",
     "find_leaks",
+    "foreseen",
     "point_in_time",
     "transforms",
 ]

@@ -1,15 +1,22 @@
-"""The least memory that a rank can do with: from counts alone, before it reads a row."""
+"""The least memory that a rank can do with: from counts alone, before it reads a row.
+
+Where the lake's log and the recipe tell the counts, before any work.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raypipe.core.errors import ConfigError
-from raypipe.training.feeding import batch_rows
+from raypipe.core.errors import ConfigError, RecipeError, SchemaError
+from raypipe.features import foreseen
+from raypipe.training.feeding import batch_values
 from raypipe.training.matrices import ROW_BYTES, sketch_bytes
 from raypipe.training.trees import XGBoost
 
 if TYPE_CHECKING:
+    from raypipe.features import Recipe
+    from raypipe.lake import Snapshot
+    from raypipe.training.asked import Asked
     from raypipe.training.learner import Learner
 
 _BESIDE_BYTES = 32 * 1024**2  # the plan, the model, pages of bins on their way
@@ -31,7 +38,7 @@ def least_bytes(
     """
     if learner.takes.loop:
         return 0
-    batch = min(rows, batch_rows(features)) * features * _CELL_BYTES
+    batch = min(rows * features, batch_values(features)) * _CELL_BYTES
     if not isinstance(learner, XGBoost):  # others hold the features of all rows
         return _BESIDE_BYTES + batch + rows * (4 * features + ROW_BYTES)
     own = learner.own_bins(weighted=weighted, categories=categories)
@@ -63,3 +70,30 @@ def check_budget(
             f"Give at least {least} bytes, or more workers.",
             "memory_budget",
         )
+
+
+def check_foreseen(
+    asked: Asked,
+    learner: Learner,
+    recipe: Recipe,
+    label: str,
+    train: Snapshot,
+    valid: Snapshot | None,
+) -> None:
+    """Refuses a budget that the rows and features known for certain are too many for.
+
+    Others are judged by ``check_budget``, once the recipe is fitted.
+
+    Raises:
+        ConfigError: it is too small; the least is named.
+    """
+    if asked.memory_budget is None:
+        return
+    try:
+        known = foreseen(recipe, label, train.schema)
+        given = [train, *([] if valid is None else [valid])]
+        rows = 0 if known.label is None else sum(one.least_known(known.label) for one in given)
+    except (RecipeError, SchemaError):  # the fit says so, in its order
+        return
+    each = -(-rows // asked.fewest_workers)
+    check_budget(learner, asked.memory_budget, each, known.features)

@@ -32,6 +32,11 @@ def batch_rows(features: int) -> int:
     return max(1024, _BATCH_VALUES // max(1, features))
 
 
+def batch_values(features: int) -> int:
+    """Features of all rows of one batch, at most; it never falls as there are more."""
+    return max(1024 * features, _BATCH_VALUES)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows ready to be learned from.

@@ -99,6 +99,11 @@ def keep_finished(
         patient(lake.files.put, f"{folder(run_id)}/{name}", data)
 
 
+def is_finished(lake: Lake, run_id: str) -> bool:
+    """Whether all of a finished run is there; storage that fails is not waited for."""
+    return lake.files.exists(f"{folder(run_id)}/history.json")
+
+
 def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None:
     """The finished run, or None while it is not.
 
@@ -106,7 +111,7 @@ def read_finished(lake: Lake, run_id: str, valid: Snapshot | None) -> Run | None
         IntegrityError: a file of it is damaged.
     """
     place = folder(run_id)
-    if not patient(lake.files.exists, f"{place}/history.json"):
+    if not patient(is_finished, lake, run_id):
         return None
 
     def read(name: str) -> bytes:

@@ -22,9 +22,11 @@ from raypipe.engine.place import Choice
 from raypipe.features import Recipe
 from raypipe.lake.lake import check_lake
 from raypipe.training.asked import Asked
+from raypipe.training.budget import check_foreseen
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.given import check_given, learners_own
 from raypipe.training.holding import held
+from raypipe.training.interrupted import run_note, told_kept
 from raypipe.training.learner import Learner, learner_from
 from raypipe.training.place import choose
 from raypipe.training.runs import Runs
@@ -177,6 +179,7 @@ class Trainer:
             ResourceError: the cluster can never hold the workers.
             LakeAccessError: the lake's storage failed for minutes; calling again goes on.
             TrainingError: it did not finish; calling again goes on.
+            KeyboardInterrupt: Ctrl-C; its note says what is kept, and the call that goes on.
         """
         if self.early_stopping is not None:
             self._check_stopping(valid)
@@ -194,29 +197,31 @@ class Trainer:
         for snapshot, name in ((train, "train"), (valid, "valid")):
             if snapshot is not None:
                 check_roles(snapshot, self.roles, name)
+        check_foreseen(self.asked, self.learner, self.recipe, self.label, train, valid)
         choice = self._choice(train)
         runs = Runs(train.lake)
         with held((train, valid), run_id):
             keep_config(train.lake, run_id, config, self.asked.to_dict())
-            told_started(runs, run_id, config, self.asked, choice)
-            try:
-                return Fit(
-                    recipe=self.recipe,
-                    label=self.label,
-                    learner=self.learner,
-                    stopping=self.early_stopping,
-                    seed=self.seed,
-                    roles=self.roles,
-                    asked=self.asked,
-                    train=train,
-                    valid=valid,
-                    config=config,
-                    run_id=run_id,
-                    choice=choice,
-                ).run()
-            except BaseException as error:
-                quietly(partial(runs.failed, run_id, error))
-                raise
+            with told_kept(partial(run_note, train.lake, run_id, self.learner)):
+                told_started(runs, run_id, config, self.asked, choice)
+                try:
+                    return Fit(
+                        recipe=self.recipe,
+                        label=self.label,
+                        learner=self.learner,
+                        stopping=self.early_stopping,
+                        seed=self.seed,
+                        roles=self.roles,
+                        asked=self.asked,
+                        train=train,
+                        valid=valid,
+                        config=config,
+                        run_id=run_id,
+                        choice=choice,
+                    ).run()
+                except BaseException as error:
+                    quietly(partial(runs.failed, run_id, error))
+                    raise
 
     @classmethod
     def resume(cls, lake: Lake, run_id: str) -> Run:

@@ -28,7 +28,7 @@ from raypipe.training.state import State
 from raypipe.training.trainer import Trainer
 from tests import object_stores, small
 from tests.faults import drivers
-from tests.faults.training_run import ROUNDS, drive, fill, fit
+from tests.faults.training_run import ROUNDS, drive, fill, fit, kept
 from tests.flaky import flaky
 
 ALONE: dict[str, Any] = {"num_workers": 1, "run_on": "local"}
@@ -263,6 +263,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(
     assert rp.Runs(rp.Lake(root)).get(run_id).error == "KeyboardInterrupt: "
     run = Trainer.resume(rp.Lake(root), run_id)
     assert run.facts["resumed_at"] > 0
+    assert Path(f"{root}.out.notes").read_text() == kept(run_id, run.facts["resumed_at"])
     assert run.bundle.content_hash == hashes["sampled", workers]
 
 

@@ -18,7 +18,7 @@ import raypipe as rp
 from raypipe.core.errors import ResourceError
 from tests import small
 from tests.faults import drivers
-from tests.faults.training_run import drive, drive_nodes, fill, fit
+from tests.faults.training_run import drive, drive_nodes, fill, fit, kept
 
 
 def test_more_workers_than_the_cluster_can_give(ray_session: None, tmp_path: Path) -> None:
@@ -45,6 +45,8 @@ def test_ctrl_c_leaves_a_run_that_goes_on(ray_session: None, tmp_path: Path) -> 
     run = rp.Trainer.resume(lake, record.run_id)
     assert run.facts["resumed_at"] > 0
     assert run.facts["ran_on"] == "ray"
+    noted = (tmp_path / "out.notes").read_text()
+    assert noted == kept(record.run_id, run.facts["resumed_at"])
     alone = fit(fill(str(tmp_path / "alone")), run_on="local")
     assert run.bundle.content_hash == alone.bundle.content_hash
 

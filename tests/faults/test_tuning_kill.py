@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,9 +85,12 @@ def test_ctrl_c(whole: list[Any], tmp_path: Path, run_on: str) -> None:
     while not lake.table(TABLE).exists and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGINT)
-    assert ended(process) == INTERRUPTED
+    noted, _ = process.communicate(timeout=300)
+    assert process.returncode == INTERRUPTED
     before = lake.table(TABLE).at().frame()
     assert 1 <= before.height < 500
+    (found,) = re.findall(r"^Search (\w+) is kept with (\d+) of 500 trials: the same ", noted, re.M)
+    assert found == (before["tuning_id"][0], str(before["number"].n_unique()))
     assert told(tuned(lake)) == whole
     after = lake.table(TABLE).at().frame()
     assert after.height == max(10, before.height)

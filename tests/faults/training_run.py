@@ -164,10 +164,25 @@ def fit(
 
 
 def drive(root: str, out: str, fault: dict[str, str], given: dict[str, Any]) -> None:
-    """The whole of a driver's process; what came of it is written to a file."""
+    """The whole of a driver's process; what came of it is written to a file.
+
+    Notes of a Ctrl-C go to a file beside it.
+    """
     os.environ.update(fault)
-    run = fit(rp.Lake(root), **given)
+    try:
+        run = fit(rp.Lake(root), **given)
+    except KeyboardInterrupt as error:
+        Path(f"{out}.notes").write_text("\n".join(error.__notes__))
+        raise
     Path(out).write_text(json.dumps({"hash": run.bundle.content_hash, "facts": run.facts}))
+
+
+def kept(run_id: str, rounds: int) -> str:
+    """The note of a run that Ctrl-C broke off."""
+    return (
+        f"Run {run_id} is kept at round {rounds} of {ROUNDS}: the same fit, or "
+        f'rp.Trainer.resume(lake, "{run_id}"), goes on from there.'
+    )
 
 
 def drive_resume(root: str, out: str, fault: dict[str, str], run_id: str) -> None:

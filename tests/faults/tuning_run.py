@@ -1,4 +1,7 @@
-"""A driver that searches: the same search whatever is asked for around it. Prints its trials."""
+"""A driver that searches: the same search whatever is asked for around it.
+
+Prints its trials, or the notes of a Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -58,5 +61,6 @@ if __name__ == "__main__":
     made = trainer(**settings.pop("trainer", {}))
     try:
         print(json.dumps(told(tuned(fill(root), made, **settings))))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        print("\n".join(error.__notes__))
         sys.exit(INTERRUPTED)

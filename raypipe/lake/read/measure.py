@@ -53,6 +53,32 @@ def count(parts: Sequence[LakePart], kept: pl.DataFrame, where: Mapping[str, Any
     return counted
 
 
+def least_known(
+    parts: Sequence[LakePart],
+    kept: pl.DataFrame,
+    where: Mapping[str, Any] | None,
+    name: str,
+    dtype: pl.DataType,
+) -> int:
+    """Rows that pass the filter and have a value of a column, in files that need not be read.
+
+    Args:
+        parts: the parts that may hold a row of the filter; all have the same selection.
+        kept: their files in the log, in the same order.
+        where: the encoded filter.
+        name: a column of the selection.
+        dtype: its type; where the log tells a float's ends exactly there is no NaN.
+    """
+    if not parts:
+        return 0
+    chosen = parts[0].columns
+    if chosen is not None and dict(chosen)[name] is not None:  # computed
+        return 0
+    sure = _sure(parts, kept, where) & _known(kept, name, dtype, nulls=True)
+    nulls, _, _ = facts.known_of(kept.filter(sure), name, dtype)
+    return sum(part.rows for part, one in zip(parts, sure, strict=True) if one) - nulls
+
+
 def measure(
     parts: Sequence[LakePart],
     kept: pl.DataFrame,

@@ -242,6 +242,17 @@ class Snapshot:
         """
         return measure.count(self.parts(), self._kept, self._told)
 
+    def least_known(self, column: str) -> int:
+        """Rows that have a value of a column (neither missing nor NaN) for certain, as far as the
+        log's statistics tell; no file is read, so there may be more.
+
+        Raises:
+            SchemaError: there is no such column.
+        """
+        refuse_unknown([column], list(self.schema))
+        dtype = self.schema[column]
+        return measure.least_known(self.parts(), self._kept, self._told, column, dtype)
+
     def min(self, column: str) -> Any:
         """The least value of a column, None without any; NaN counts only where all are NaN.
 

@@ -17,8 +17,10 @@ from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
 from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.place import reading_place
 from raypipe.engine.progress import Line
+from raypipe.training.budget import check_foreseen
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
+from raypipe.training.interrupted import search_note, told_kept
 from raypipe.training.survey import check_roles
 from raypipe.training.trainer import Trainer
 from raypipe.training.tuning.book import Book
@@ -170,7 +172,8 @@ class Tuner:
             LakeAccessError: the lake's storage failed; calling again goes on.
             TrainingError: every trial failed, and the first one's error; or the search was stopped,
                 and calling again goes on.
-            KeyboardInterrupt: Ctrl-C; trials that ended are kept, and calling again goes on.
+            KeyboardInterrupt: Ctrl-C; trials that ended are kept, and calling again goes on, as its
+                note says.
         """
         if valid is None:
             raise ConfigError("a search needs validation rows", None, "Pass valid=.", "valid")
@@ -185,6 +188,8 @@ class Tuner:
         if len(known) < self.num_samples:
             for snapshot, name in ((train, "train"), (valid, "valid")):
                 check_roles(snapshot, self.trainer.roles, name)
+            made = self.trainer
+            check_foreseen(made.asked, made.learner, made.recipe, made.label, train, valid)
             with held((train, valid), tuning_id), contextlib.closing(Line()) as line:
                 book = Book(
                     trials=trials,
@@ -196,7 +201,8 @@ class Tuner:
                     say=line.say,
                     again=again,
                 )
-                result = self._run(train, valid, config, tuning_id, book)
+                with told_kept(lambda: search_note(tuning_id, len(book.ended), self.num_samples)):
+                    result = self._run(train, valid, config, tuning_id, book)
                 known = book.ended
         check_any(known)
         return TuneResult(

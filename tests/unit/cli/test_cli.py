@@ -43,6 +43,14 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert err == f"raypipe: {str(error) or 'interrupted'}\n"
 
 
+def test_what_a_ctrl_c_leaves_is_told(failing: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    error = KeyboardInterrupt()
+    error.add_note("Run 1 is kept.")
+    failing(error)
+    assert cli.main(["tables"]) == 130
+    assert capsys.readouterr().err == "raypipe: interrupted\nraypipe: Run 1 is kept.\n"
+
+
 def test_debugging_shows_the_error_itself(failing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAYPIPE_DEBUG", "1")
     failing(EngineError("no cluster"))

@@ -9,15 +9,19 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError
 from raypipe.features import fit as fit_file
 from raypipe.features import shares
+from raypipe.training import budget as budget_file
 from raypipe.training import feeding
 from raypipe.training.budget import least_bytes
 from raypipe.training.feeding import Feed
@@ -99,6 +103,43 @@ def test_a_piece_in_ranges_is_the_piece(tmp_path: Path) -> None:
             parts = part.sliced(rows)
             assert pl.concat([one.read() for one in parts]).equals(whole)
             assert all(one.rows <= rows for one in parts) or len(parts) == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "where", "step"),
+    [
+        ("late", False, rp.transforms.one_hot("color")),
+        ("late", True, rp.transforms.select("x")),
+        ("y", False, rp.transforms.select("x")),
+    ],
+)
+def test_a_budget_that_is_too_small_for_the_rows_is_refused_before_any_work(
+    tmp_path: Path, label: str, where: bool, step: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a few rows, as if each took a MiB; their files are gone, so whoever reads them fails."""
+    monkeypatch.setattr(budget_file, "_SKETCHED_BYTES", MIB)
+    rows = filled(tmp_path).at()
+    if where:  # the log tells that all rows pass
+        rows = rows.where(pl.col("x") < 100.0)
+    known = rows.frame()[label].count()
+    for file in tmp_path.glob("rows/*.parquet"):
+        file.unlink()
+    recipe = rp.Recipe(step, rp.transforms.derive(twice=pl.col("x") * 2))
+    trainer = rp.Trainer(recipe, label=label, memory_budget=64 * MIB, run_on="local")
+    with pytest.raises(ConfigError, match=f"{2 * known:,} rows by") as caught:
+        trainer.fit(rows, rows)
+    assert caught.value.field == "memory_budget"
+    assert rp.Runs(rp.Lake(tmp_path)).records() == []
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**8), st.integers(0, 10**4))
+def test_more_rows_or_features_never_need_less(
+    rows: int, features: int, more_rows: int, more_features: int
+) -> None:
+    for learner in (rp.XGBoost(), rp.XGBoost(max_bin=1000), rp.LightGBM()):
+        least = least_bytes(learner, rows, features)
+        assert least <= least_bytes(learner, rows + more_rows, features)
+        assert least <= least_bytes(learner, rows, features + more_features)
 
 
 CHILD = """
