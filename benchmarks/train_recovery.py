@@ -3,6 +3,7 @@
     make bench-train_recovery
     python benchmarks/train_recovery.py --only kills
     python benchmarks/train_recovery.py --only kills --kills controller,driver_on_ray
+    python benchmarks/train_recovery.py --only kills --kills driver_on_cluster
 
 400,000 rows by 28 features of ``train_delta``, 400 rounds, one rank. A row is one run in a process
 of its own; ``fit`` are the seconds of the call. Three questions:
@@ -12,19 +13,24 @@ of its own; ``fit`` are the seconds of the call. Three questions:
   the cost. A fit without checkpoints stands beside it; the difference is within the noise;
 - the same on Ray Train, each 10 rounds of 30, and Ray's ``RayTrainReportCallback(frequency=10)``;
 - a SIGKILL after 60% of the rounds: of the process that trains by itself, of a worker of Ray Train,
-  and where asked for of its controller and of the driver of a Ray. ``lost`` is the time of all that
-  ran, over the mean of two undisturbed runs, one before and one after: of both processes from start
-  to end where the driver is killed, of the call to ``fit`` elsewhere. What the two differ by is
-  told: less than that is noise. The finished bytes are compared too, and the rounds at which the
-  run says that it began are printed.
+  and where asked for of its controller and of the driver on Ray. ``driver_on_ray`` is a driver that
+  began a Ray of its own, which dies with it; ``driver_on_cluster`` one that joined a Ray of two
+  CPUs, which stays, and whose only worker had both. ``lost`` is the time of all that ran, over the
+  mean of two undisturbed runs, one before and one after: of both processes from start to end where
+  the driver is killed, of the call to ``fit`` elsewhere. What the two differ by is told: less than
+  that is noise. ``up`` are the seconds until the next driver called ``fit``, ``rounds`` those until
+  its ranks began to read. The finished bytes are compared too, and the rounds at which the run says
+  that it began are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,13 +39,20 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import common, train_delta
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EVERY_S, SHORT, STEP, SHARE = 2.0, 30, 10, 0.6
+PORTS = (
+    "port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port",
+    "ray-client-server-port",
+)  # fmt: skip
 
 
 def ours(asked: dict[str, Any]) -> dict[str, Any]:
@@ -65,11 +78,22 @@ def ours(asked: dict[str, Any]) -> dict[str, Any]:
     if asked.get("kill"):
         kill = asked["kill"], rows.lake, int(asked["rounds"] * SHARE)
         threading.Thread(target=kill_beside, args=kill, daemon=True).start()
-    began = time.perf_counter()
+    began, up = time.perf_counter(), time.time() - asked["at"]
+    grows: list[float] = []
+    threading.Thread(target=note_rounds, args=(rows.lake, asked["at"], grows), daemon=True).start()
     run = trainer.fit(rows, tags={"turn": asked["turn"], "stamp": asked["stamp"]})
     seconds = time.perf_counter() - began
     begun = run.facts["begun_at"]
-    return {"fit": seconds, **took, "hash": run.bundle.content_hash[:12], "begun_at": begun}
+    told = {"up": round(up, 2), "rounds": round(grows[0], 2) if grows else None}
+    return {"fit": seconds, **took, **told, "hash": run.bundle.content_hash[:12], "begun_at": begun}
+
+
+def note_rounds(lake: Any, at: float, grows: list[float]) -> None:
+    """Notes how long after a time a run begins to read its rows, which ends with its rounds."""
+    before = set(lake.files.list("runs"))
+    while not any("/begins/" in name for name in set(lake.files.list("runs")) - before):
+        time.sleep(0.05)
+    grows.append(time.time() - at)
 
 
 def counted(checkpoints: Any, tree_session: Any) -> dict[str, float]:
@@ -155,9 +179,58 @@ def theirs(asked: dict[str, Any]) -> dict[str, Any]:
     return {"fit": time.perf_counter() - began}
 
 
-def started(asked: dict[str, Any], fault: str | None = None, once: str = "") -> dict[str, Any]:
+@contextlib.contextmanager
+def standing_ray(folder: str) -> Iterator[str]:
+    """The address of a Ray of two CPUs on loopback, which is ended with the block."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    command = [
+        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--num-cpus=2",
+        "--include-dashboard=false", "--disable-usage-stats", "--node-ip-address=127.0.0.1",
+        f"--temp-dir={folder}/ray",
+        *(f"--{name}={port}" for name, port in zip(PORTS, ports, strict=True)),
+    ]  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    env |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
+    with (
+        Path(folder, "log").open("w") as log,
+        subprocess.Popen(
+            command, stdout=log, stderr=log, env=env, start_new_session=True
+        ) as process,
+    ):
+        try:
+            deadline = time.monotonic() + 90
+            while not answers(ports[0]):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(Path(folder, "log").read_text())
+                time.sleep(0.2)
+            time.sleep(5)  # its agents come up
+            yield f"127.0.0.1:{ports[0]}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
+    return False
+
+
+def started(
+    asked: dict[str, Any], fault: str | None = None, once: str = "", address: str | None = None
+) -> dict[str, Any]:
     """A run in a process of its own; ``wall`` are the seconds of the process."""
+    asked = {**asked, "at": time.time()}
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RAYPIPE_FAULT", "RAY_"))}
+    if address:
+        env |= {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
     if fault:
         env |= {"RAYPIPE_FAULT": fault} | ({"RAYPIPE_FAULT_ONCE": once} if once else {})
     began = time.perf_counter()
@@ -202,13 +275,16 @@ def peer(base: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def recovery(base: dict[str, Any], kills: list[str], folder: str) -> dict[str, Any]:
+def recovery(
+    base: dict[str, Any], kills: list[str], folder: str, address: str | None = None
+) -> dict[str, Any]:
     at = f"training:round:{int(base['rounds'] * SHARE)}"
     found: dict[str, Any] = {}
 
     def run(where: str, turn: str, *fault: str, **more: Any) -> dict[str, Any]:
-        asked = {**base, **more, "every": EVERY_S, "run_on": where, "turn": f"{turn} {where}"}
-        return started(asked, *fault)
+        turn = f"{turn} {where}{' joined' if address else ''}"
+        asked = {**base, **more, "every": EVERY_S, "run_on": where, "turn": turn}
+        return started(asked, *fault, address=address)
 
     def spent(kill: str, where: str) -> tuple[str, float, dict[str, Any]]:
         """What is compared, seconds of all that ran, and the run that finished."""
@@ -226,6 +302,7 @@ def recovery(base: dict[str, Any], kills: list[str], folder: str) -> dict[str, A
         return "fit", last["fit"], last
 
     places = {"driver": "local", "driver_on_ray": "ray", "worker": "ray", "controller": "ray"}
+    places |= {"driver_on_cluster": "ray"}
     for place in sorted({places[kill] for kill in kills}):
         alone = [run(place, "alone")]
         after = {kill: spent(kill, place) for kill in kills if places[kill] == place}
@@ -236,6 +313,8 @@ def recovery(base: dict[str, Any], kills: list[str], folder: str) -> dict[str, A
                 "lost_s": round(seconds - statistics.mean(undisturbed), 2),
                 "undisturbed_s": [round(one, 2) for one in undisturbed],
                 "of": what,
+                "up_s": last["up"],
+                "rounds_s": last["rounds"],
                 "begun_at": last["begun_at"],
                 "same_bytes": all(last["hash"] == one["hash"] for one in alone),
             }
@@ -251,7 +330,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=3, help="fits for the cost (default 3)")
     parser.add_argument("--only", default="cost,peer,kills", help="by comma")
-    parser.add_argument("--kills", default="driver,worker", help="also controller, driver_on_ray")
+    parser.add_argument(
+        "--kills", default="driver,worker", help="also controller, driver_on_ray, driver_on_cluster"
+    )
     asked = parser.parse_args()
     if asked.one:
         one = json.loads(asked.one)
@@ -270,7 +351,12 @@ def main() -> None:
         print(f"seconds of a fit of {SHORT} rounds on Ray Train: {told['peer']}")
     if "kills" in only:
         with tempfile.TemporaryDirectory() as folder:
-            told["kills"] = recovery(base, asked.kills.split(","), folder)
+            kills = asked.kills.split(",")
+            alone = [kill for kill in kills if kill != "driver_on_cluster"]
+            told["kills"] = recovery(base, alone, folder)
+            if alone != kills:
+                with standing_ray(folder) as address:
+                    told["kills"] |= recovery(base, ["driver_on_cluster"], folder, address)
     print(f"written to {common.save('train_recovery', told)}")
 
 

@@ -15,21 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 import ray.train
+from ray import cloudpickle
 from ray.exceptions import RayError
-from ray.train.xgboost import XGBoostTrainer
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from raypipe.core.errors import ResourceError, TrainingError
 from raypipe.engine.cluster import ClusterInfo, ensure_ray
 from raypipe.engine.folders import OwnedFolder
-from raypipe.training.checkpoints import Saver
+from raypipe.engine.seats import Seats
 from raypipe.training.groups import free_leaked
-from raypipe.training.rounds import Job, checkpoints_of, work
-from raypipe.training.state import State
+from raypipe.training.ranks import run_rank
+from raypipe.training.rounds import Job, checkpoints_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ray.train import Result
+
+    from raypipe.training.state import State
 
 _SETTINGS = {
     # The controller looks at its workers once a poll; the default of 2 s is a cost of every run.
@@ -42,7 +46,7 @@ _SETTINGS = {
 _LOCAL_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 _ABORT_S = 10.0
 _NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
-NEEDLESS_LOCALLY = ("PlacementGroupCleanerCallback", "DatasetsCallback")
+_NEEDLESS_LOCALLY = frozenset({"PlacementGroupCleanerCallback", "DatasetsCallback"})
 """Helper actors that have nothing to do on a local cluster."""
 
 
@@ -51,22 +55,30 @@ class Quiet:
     process), and helpers that have nothing to do are left out.
 
     Attributes:
-        left_out: names of callbacks that are.
+        local: whether Ray is on this machine alone.
+        left_out: names of callbacks that have nothing to do anywhere.
     """
 
     controller: Any = None
-    left_out: Sequence[str] = ()
+    local: bool = False
+    left_out: frozenset[str] = frozenset()
 
     def _register_sigint_handler(self, controller: Any) -> None:
         self.controller = controller
 
     def _create_default_callbacks(self) -> list[Any]:
         callbacks = super()._create_default_callbacks()  # type: ignore[misc]
-        return [c for c in callbacks if type(c).__name__ not in self.left_out]
+        needless = self.left_out | (_NEEDLESS_LOCALLY if self.local else frozenset())
+        return [c for c in callbacks if type(c).__name__ not in needless]
+
+    def _initialize_and_run_controller(self, **given: Any) -> Result:
+        if self.local and type(given.get("scaling_policy")) is FixedScalingPolicy:
+            given["scaling_policy"] = Seats(given["scaling_policy"].scaling_config)
+        return super()._initialize_and_run_controller(**given)  # type: ignore[misc]
 
 
-class _Trainer(Quiet, XGBoostTrainer):  # type: ignore[misc]
-    """Ray's trainer with XGBoost's collective between the ranks."""
+class _Trainer(Quiet, DataParallelTrainer):  # type: ignore[misc]
+    """Ray's trainer; the ranks bring their collective."""
 
 
 def check_capacity(num_workers: int | tuple[int, int], cpus: float, gpus: int) -> ClusterInfo:
@@ -122,12 +134,12 @@ def run_train(
     """
     info = check_capacity(num_workers, cpus_per_worker, gpus)
     per_worker = resources(cpus_per_worker, gpus)
-    folder = OwnedFolder.create()
+    folder, pickled = OwnedFolder.create(), cloudpickle.dumps(job)
 
     def made(attempt: int) -> _Trainer:
         trainer = _Trainer(
-            _loop,
-            train_loop_config={"job": job},
+            run_rank,
+            train_loop_config={"job": pickled},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=num_workers, resources_per_worker=per_worker, use_gpu=bool(gpus)
             ),
@@ -137,7 +149,7 @@ def run_train(
                 failure_config=ray.train.FailureConfig(max_failures=max_failures),
             ),
         )
-        trainer.left_out = NEEDLESS_LOCALLY if info.local else ()
+        trainer.local = info.local
         return trainer
 
     try:
@@ -187,25 +199,6 @@ def fit_through(
                     ray.get(trainer.controller.abort.remote(), timeout=_ABORT_S)
             raise
     raise AssertionError("unreachable: an attempt returns or raises")
-
-
-def _loop(config: dict[str, Any]) -> None:
-    """One rank: all begin from the state that the first one reads."""
-    import xgboost
-
-    job: Job = config["job"]
-    context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
-    checkpoints = checkpoints_of(job)
-    begin = checkpoints.begin(job.learner.takes.resumes) if rank == 0 else State()
-    if world > 1:
-        begin = xgboost.collective.broadcast(begin, 0)
-    saver = Saver(checkpoints) if rank == 0 else None
-    try:
-        work(job, rank, world, begin, lambda _: True, saver)
-    finally:
-        if saver is not None:
-            saver.close()
 
 
 def _unfinished(run_id: str, error: BaseException) -> TrainingError:

@@ -16,7 +16,6 @@ from raypipe.engine.cluster import ensure_ray
 from raypipe.models.forms.folder import to_bytes
 from raypipe.training.checkpoints import patient
 from raypipe.training.engine import (
-    NEEDLESS_LOCALLY,
     Quiet,
     check_capacity,
     fit_through,
@@ -119,7 +118,7 @@ def run_loop(
                 callbacks=[LoopCallback(job)],
             ),
         )
-        trainer.left_out = (*(NEEDLESS_LOCALLY if info.local else ()), "DatasetsCallback")
+        trainer.local, trainer.left_out = info.local, frozenset({"DatasetsCallback"})
         return trainer
 
     with _told(line, reports):
