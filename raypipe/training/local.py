@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import RaypipeError, TrainingError
+from raypipe.engine.threads import Awaited
 from raypipe.training.checkpoints import Saver
 from raypipe.training.rounds import checkpoints_of, work
 
@@ -68,9 +70,7 @@ class _Ranks:
         self._agree = threading.Barrier(self.world)
         arguments = tracker.worker_args()
         threads = [
-            threading.Thread(
-                target=self._rank, args=(rank, arguments), name=f"raypipe-rank-{rank}", daemon=True
-            )
+            Awaited(partial(self._rank, rank, arguments), f"raypipe-rank-{rank}")
             for rank in range(self.world)
         ]
         for thread in threads:
@@ -80,20 +80,20 @@ class _Ranks:
         except KeyboardInterrupt:
             self.stop = True  # all ranks end before the same round, and the state is kept
             for thread in threads:
-                thread.join()
+                thread.wait()
             raise
         if self.errors:
             raise self._cause()
         tracker.wait_for()
         return self.results[0]
 
-    def _await(self, threads: list[threading.Thread]) -> None:
-        while any(thread.is_alive() for thread in threads):
+    def _await(self, threads: list[Awaited]) -> None:
+        while not all(thread.over for thread in threads):
             for thread in threads:
-                thread.join(0.05)
+                thread.wait(0.05)
             if self.errors:
                 for thread in threads:
-                    thread.join(_END_S / len(threads))
+                    thread.wait(_END_S / len(threads))
                 return
 
     def _cause(self) -> BaseException:

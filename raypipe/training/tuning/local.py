@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from raypipe.engine.threads import Awaited
 from raypipe.training.learner import Shared
 from raypipe.training.tuning.attempts import Attempts
 from raypipe.training.tuning.trial import Interrupted, Trial
@@ -46,20 +47,19 @@ def run_local(task: Task, sets: Sets, folder: str, book: Book, workers: int) -> 
             errors.append(error)
             stop.set()
 
-    threads = [
-        threading.Thread(target=work, name=f"raypipe-trial-{number}", daemon=True)
-        for number in range(min(workers, len(book.open)))
-    ]
-    for thread in threads:
-        thread.start()
+    threads: list[Awaited] = []
     try:
+        for number in range(min(workers, len(book.open))):
+            threads.append(Awaited(work, f"raypipe-trial-{number}"))
+            threads[-1].start()
         for thread in threads:
-            while thread.is_alive():
-                thread.join(0.1)
+            while not thread.wait(0.1):
+                pass
     except BaseException:
         stop.set()
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:  # it was started
+                thread.wait()
         raise
     if errors:
         raise errors[0]
