@@ -79,6 +79,8 @@ def check_foreseen(
     label: str,
     train: Snapshot,
     valid: Snapshot | None,
+    *,
+    weighted: bool,
 ) -> None:
     """Refuses a budget that the rows and features known for certain are too many for.
 
@@ -96,4 +98,6 @@ def check_foreseen(
     except (RecipeError, SchemaError):  # the fit says so, in its order
         return
     each = -(-rows // asked.fewest_workers)
-    check_budget(learner, asked.memory_budget, each, known.features)
+    given_kind = {"weighted": weighted, "categories": True}  # the fit may name some
+    if asked.memory_budget < least_bytes(learner, each, known.features, **given_kind):
+        check_budget(learner, asked.memory_budget, each, known.features, weighted=weighted)

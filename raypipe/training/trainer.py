@@ -197,7 +197,8 @@ class Trainer:
         for snapshot, name in ((train, "train"), (valid, "valid")):
             if snapshot is not None:
                 check_roles(snapshot, self.roles, name)
-        check_foreseen(self.asked, self.learner, self.recipe, self.label, train, valid)
+        given = self.asked, self.learner, self.recipe, self.label, train, valid
+        check_foreseen(*given, weighted=self.roles.weight is not None)
         choice = self._choice(train)
         runs = Runs(train.lake)
         with held((train, valid), run_id):

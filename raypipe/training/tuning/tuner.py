@@ -189,7 +189,8 @@ class Tuner:
             for snapshot, name in ((train, "train"), (valid, "valid")):
                 check_roles(snapshot, self.trainer.roles, name)
             made = self.trainer
-            check_foreseen(made.asked, made.learner, made.recipe, made.label, train, valid)
+            given = made.asked, made.learner, made.recipe, made.label, train, valid
+            check_foreseen(*given, weighted=made.roles.weight is not None)
             with held((train, valid), tuning_id), contextlib.closing(Line()) as line:
                 book = Book(
                     trials=trials,
