@@ -29,16 +29,21 @@ _FORCED: Mapping[str, str] = {
     # _node_ip_address="127.0.0.1" alone, Ray takes the machine's outward address in its place.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
-_DEFAULTS: Mapping[str, str] = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about num_gpus=0
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+SLEEPING: Mapping[str, str] = {
     # Threads of OpenMP spin while they wait for each other. A local Ray has more seats than cores,
     # so another process often holds the core that a thread is waited for on: 50 rounds of XGBoost
     # with two threads on 2 cores and a busy process beside took 18.2 s (6.6 to 30.9), with waiting
     # threads asleep 4.8 s (3.3 to 10.9). On an idle machine it costs a fit of 200,000 rows a
     # quarter (1.26, 1.10 to 1.48), one of 2,000,000 nothing that was seen.
     "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""What makes the threads of a worker that wait for each other sleep."""
+
+_DEFAULTS: Mapping[str, str] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about num_gpus=0
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    **SLEEPING,
 }
 _MODE, _TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 _TOKEN_SETTINGS = (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")

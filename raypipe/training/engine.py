@@ -23,13 +23,14 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from raypipe.core.errors import ResourceError, TrainingError
 from raypipe.engine.cluster import ClusterInfo, ensure_ray
 from raypipe.engine.folders import OwnedFolder
+from raypipe.engine.lean import SLEEPING
 from raypipe.engine.seats import Seats
 from raypipe.training.groups import free_leaked
 from raypipe.training.ranks import run_rank
 from raypipe.training.rounds import Job, checkpoints_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ray.train import Result
 
@@ -147,6 +148,8 @@ def run_train(
                 name=f"{job.run_id}-{attempt}-{time.time_ns()}",
                 storage_path=folder.path,
                 failure_config=ray.train.FailureConfig(max_failures=max_failures),
+                # a local Ray's workers have it from the start
+                worker_runtime_env={} if info.local else {"env_vars": asleep(os.environ)},
             ),
         )
         trainer.local = info.local
@@ -157,6 +160,15 @@ def run_train(
         return checkpoints_of(job).latest(), result
     finally:
         folder.remove()
+
+
+def asleep(environment: Mapping[str, str]) -> dict[str, str]:
+    """What workers of a joined cluster are given, so that threads that wait do not spin.
+
+    Args:
+        environment: of the driver; what the user set there wins.
+    """
+    return {name: environment.get(name, value) for name, value in SLEEPING.items()}
 
 
 def resources(cpus: float, gpus: int) -> dict[str, float]:
