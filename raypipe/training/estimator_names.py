@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+
 ESTIMATORS: dict[str, str] = {
     "DecisionTreeClassifier": "sklearn.tree",
     "DecisionTreeRegressor": "sklearn.tree",
@@ -22,3 +25,17 @@ ESTIMATORS: dict[str, str] = {
     "Ridge": "sklearn.linear_model",
 }
 """By name: where it is. Of these it is tested that equal rows give equal bytes and scores."""
+
+
+def parameters_of(estimator: str) -> frozenset[str] | None:
+    """The names of an estimator's parameters; None where scikit-learn is not installed."""
+    try:
+        return _parameters(estimator)
+    except ImportError:
+        return None
+
+
+@cache
+def _parameters(estimator: str) -> frozenset[str]:
+    made = getattr(import_module(ESTIMATORS[estimator]), estimator)()
+    return frozenset(made.get_params())

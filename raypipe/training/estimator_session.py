@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.models import metrics
 from raypipe.models.forms import parts_missing
 from raypipe.training.estimator_names import ESTIMATORS
-from raypipe.training.objectives import nearest
 
 try:
     from sklearn.exceptions import ConvergenceWarning
@@ -34,9 +33,11 @@ except ImportError as error:
     raise parts_missing("scikit-learn with skops", "sklearn", error) from error
 
 if TYPE_CHECKING:
-    from raypipe.training.estimators import Sklearn
+    from collections.abc import Mapping, Sequence
+
     from raypipe.training.feeding import Batch, Feed
     from raypipe.training.learner import Build, Figures
+    from raypipe.training.objectives import Task
 
 _FIGURES = {
     "logloss": metrics.log_loss,
@@ -51,10 +52,36 @@ _fitting = threading.Lock()
 two fits that overlap would lift each other's, and leave them set when both are done."""
 
 
+class EstimatorSettings(Protocol):
+    """What a session asks of its learner, ``Sklearn``."""
+
+    @property
+    def estimator(self) -> str:
+        """Its name, one of ``ESTIMATORS``."""
+
+    @property
+    def classes(self) -> int:
+        """Of a classifier."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Its parameters, by scikit-learn's names."""
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """What is evaluated after the fit."""
+
+
 class EstimatorSession:
     """An estimator and its rows; it grows once."""
 
-    def __init__(self, learner: Sklearn, train: Feed, valid: Feed | None, build: Build) -> None:
+    def __init__(
+        self, learner: EstimatorSettings, train: Feed, valid: Feed | None, build: Build
+    ) -> None:
         self._learner = learner
         self._build = build
         self._train = train.whole()
@@ -105,18 +132,11 @@ class EstimatorSession:
         return self._model
 
 
-def estimator(learner: Sklearn, seed: int, threads: int) -> Any:
-    """The estimator, not yet fitted.
-
-    Raises:
-        ConfigError: it has no such parameter; the nearest is named.
-    """
+def estimator(learner: EstimatorSettings, seed: int, threads: int) -> Any:
+    """The estimator, not yet fitted."""
     name = learner.estimator
     made = getattr(import_module(ESTIMATORS[name]), name)()
     known = made.get_params()
-    for param in learner.params:
-        if param not in known:
-            raise ConfigError(f"{name} has no such parameter", param, nearest(param, known), param)
     ours = {"random_state": seed % _SEEDS, "n_jobs": threads if "Trees" in name else None}
     ours |= {"n_jobs": threads} if "Forest" in name else {}
     return made.set_params(**learner.params, **{k: v for k, v in ours.items() if k in known})
@@ -159,7 +179,7 @@ def fitted(made: Any, rows: Batch, threads: int) -> bytes:
     return to_bytes(made)
 
 
-def rehearse(learner: Sklearn) -> None:
+def rehearse(learner: EstimatorSettings) -> None:
     """Fits on a few rows, so that scikit-learn itself judges the parameters.
 
     Raises:
@@ -170,10 +190,11 @@ def rehearse(learner: Sklearn) -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(60) % learner.classes + (learner.task == "regression")
     made = estimator(learner, 0, 1)
-    small = {name: 2 for name in ("n_estimators", "max_iter") if name in learner.params}
-    if all(isinstance(learner.params[n], int) and learner.params[n] > 1 for n in small):
+    known = made.get_params()
+    small = {name: 2 for name in ("n_estimators", "max_iter") if name in known}
+    if all(isinstance(known[n] or 2, int) and (known[n] or 2) > 1 for n in small):
         made.set_params(**small)  # what a fit costs must not be paid twice
-    with warnings.catch_warnings():
+    with _fitting, warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
             made.fit(rng.random((60, 3)), labels)

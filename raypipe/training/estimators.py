@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError, RecipeError
 from raypipe.core.settings import check_json, check_mapping, checked_arguments
-from raypipe.training.estimator_names import ESTIMATORS
+from raypipe.training.estimator_names import ESTIMATORS, parameters_of
 from raypipe.training.fitness import check_labels
 from raypipe.training.objectives import TASK_LABELS, Objective, Task, nearest
 from raypipe.training.takes import Takes
@@ -46,7 +46,8 @@ class Sklearn:
         params: its parameters, by scikit-learn's own names; plain JSON.
 
     Raises:
-        ConfigError: there is no such estimator or parameter, or raypipe sets it itself.
+        ConfigError: there is no such estimator or parameter, or raypipe sets it itself. Parameters
+            are held against the scikit-learn that is installed; where none is, a fit says so.
     """
 
     estimator: str
@@ -68,6 +69,16 @@ class Sklearn:
             if name in _OURS:
                 raise ConfigError(f"raypipe sets {name} itself", value, _OURS[name], name)
             check_json(name, value)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        if not self.params:  # what is imported to know the names is worth it only for some
+            return
+        known = parameters_of(self.estimator)
+        unknown = [] if known is None else [name for name in self.params if name not in known]
+        if unknown:
+            what, act = f"{self.estimator} has no such parameter", nearest(unknown[0], known or ())
+            raise ConfigError(what, unknown[0], act, unknown[0])
 
     @property
     def form(self) -> str:

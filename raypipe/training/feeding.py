@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from raypipe.training.infinite import refuse_infinite
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
@@ -131,6 +133,9 @@ class Feed:
 
         Args:
             threads: how many pieces of files are read and transformed at once, and held.
+
+        Raises:
+            RecipeError: a feature is infinite in a row, which is so for every learner.
         """
         made = self._frames(threads)
         return _whole_groups(made) if self.roles.group else (batch for batch, _ in made)
@@ -255,7 +260,9 @@ class Feed:
             if stop - done < some.height:
                 values = values[keep[done:stop] - low]
             for at in range(0, len(values), _TURNED):  # as many as a core's cache holds
-                features[done + at : min(done + at + _TURNED, stop)] = values[at : at + _TURNED]
+                turned = features[done + at : min(done + at + _TURNED, stop)]
+                turned[:] = values[at : at + _TURNED]
+                refuse_infinite(turned, names)
             done = stop
         return features
 

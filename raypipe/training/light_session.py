@@ -8,12 +8,13 @@ first round (``Takes.resumes``).
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, RecipeError, TrainingError
 from raypipe.models.forms import parts_missing
 from raypipe.training.light_params import AT, METRICS, draws_rows
 from raypipe.training.schedule import Schedule
@@ -25,20 +26,74 @@ except ImportError as error:
     raise parts_missing("LightGBM", "lightgbm", error) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from raypipe.training.feeding import Batch, Feed
     from raypipe.training.learner import Build, Figures
-    from raypipe.training.light import LightGBM
+    from raypipe.training.objectives import Task
 
 _REFUSED = re.compile(r'[\s\x00-\x1f\x7f",:\[\]{}]')
 _SETTINGS = re.compile(r"\nparameters:\n.*?\nend of parameters\n", re.DOTALL)
 
 
+class LightSettings(Protocol):
+    """What a session asks of its learner, ``LightGBM``."""
+
+    @property
+    def objective(self) -> str:
+        """What is learned, by LightGBM's name."""
+
+    @property
+    def rounds(self) -> int:
+        """How many to grow at most."""
+
+    @property
+    def num_leaves(self) -> int:
+        """Leaves of a tree, at most."""
+
+    @property
+    def max_depth(self) -> int:
+        """Depth of a tree."""
+
+    @property
+    def learning_rate(self) -> float | Schedule:
+        """Shrinkage of each tree."""
+
+    @property
+    def max_bin(self) -> int:
+        """Histogram bins a feature."""
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """What is evaluated after each round."""
+
+    @property
+    def monotone(self) -> Mapping[str, int]:
+        """Features whose effect may only rise or fall."""
+
+    @property
+    def interactions(self) -> Sequence[Sequence[str]]:
+        """Groups of features that may meet in a branch."""
+
+    @property
+    def categorical(self) -> Sequence[str]:
+        """Features whose values are codes."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Further parameters, by LightGBM's names."""
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+
+
 class LightSession:
     """LightGBM's booster, its data sets, and the settings of each round."""
 
-    def __init__(self, learner: LightGBM, train: Feed, valid: Feed | None, build: Build) -> None:
+    def __init__(
+        self, learner: LightSettings, train: Feed, valid: Feed | None, build: Build
+    ) -> None:
         self._learner = learner
         self._build = build
         self._rows = (train.whole(), None if valid is None else valid.whole())
@@ -79,12 +134,14 @@ class LightSession:
 
     def load(self, model: bytes) -> None:
         """Goes on from bytes that ``save`` gave."""
-        self._booster = self._made(model.decode())
+        with _in_words("LightGBM cannot go on"):
+            self._booster = self._made(model.decode())
 
     def grow(self, number: int) -> Figures:
         """One round, and its figures on all sets."""
         if self._booster is None:
-            self._booster = self._made(None)
+            with _in_words("LightGBM cannot take the rows"):
+                self._booster = self._made(None)
         learner = self._learner
         drawn = [self._build.seed, number]
         now: dict[str, Any] = {
@@ -93,9 +150,10 @@ class LightSession:
         }
         if isinstance(learner.learning_rate, Schedule):
             now["learning_rate"] = learner.learning_rate.at(number, learner.rounds)
-        self._booster.reset_parameter(now)
-        self._booster.update()
-        return self._figures()
+        with _in_words(f"LightGBM failed in round {number}"):
+            self._booster.reset_parameter(now)
+            self._booster.update()
+            return self._figures()
 
     def _figures(self) -> Figures:
         named = {theirs: ours for ours, theirs in METRICS[self._learner.task].items()}
@@ -116,8 +174,29 @@ class LightSession:
         return _SETTINGS.sub("\n", text).encode()
 
 
+@contextlib.contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Around calls of LightGBM: its errors become raypipe's.
+
+    Raises:
+        RecipeError: no feature can part the rows.
+        TrainingError: LightGBM failed for another reason.
+    """
+    try:
+        yield
+    except LightGBMError as error:
+        reason = str(error)[:300]
+        if "num_features()) > (0)" in reason:
+            raise RecipeError(
+                "LightGBM finds no feature that could part the rows",
+                None,
+                "Give more rows, features that vary, or a smaller min_data_in_leaf in params.",
+            ) from error
+        raise TrainingError(what, reason) from error
+
+
 def settings(
-    learner: LightGBM, features: Sequence[str], threads: int, seed: int, classes: int
+    learner: LightSettings, features: Sequence[str], threads: int, seed: int, classes: int
 ) -> dict[str, Any]:
     """The parameters as LightGBM takes them."""
     rate = learner.learning_rate
@@ -162,7 +241,7 @@ def light_names(features: Sequence[str]) -> list[str]:
     return names
 
 
-def rehearse(learner: LightGBM) -> None:
+def rehearse(learner: LightSettings) -> None:
     """Grows a tree on a few rows, so that LightGBM itself judges the parameters.
 
     Raises:

@@ -21,7 +21,7 @@ from raypipe.engine.memory import give_back
 from raypipe.training.cut_points import held_bytes
 from raypipe.training.feeding import Batch, joined_rest
 from raypipe.training.sketching import Sketch
-from raypipe.training.xgboost_errors import first_words, infinite_feature
+from raypipe.training.xgboost_errors import first_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -126,11 +126,15 @@ class _Spilled:
         self._file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - mapped until closed
         self._rest: list[tuple[int, tuple[int, int], Batch]] = []
         empty = np.empty((0, 0), dtype=np.float32)
-        for batch in batches:
-            at, features = self._file.tell(), batch.features
-            self._file.write(np.ascontiguousarray(features).data)
-            self._rest.append((at, features.shape, replace(batch, features=empty)))
-        self._file.flush()
+        try:
+            for batch in batches:
+                at, features = self._file.tell(), batch.features
+                self._file.write(np.ascontiguousarray(features).data)
+                self._rest.append((at, features.shape, replace(batch, features=empty)))
+            self._file.flush()
+        except BaseException:  # rows that cannot be read, or be learned from
+            self._file.close()
+            raise
         if joined and len(self._rest) > 1:
             shape = (sum(rows for _, (rows, _), _ in self._rest), self._rest[0][1][1])
             self._rest = [(0, shape, joined_rest([small for _, _, small in self._rest]))]
@@ -217,12 +221,9 @@ def matrix(
             return xgboost.QuantileDMatrix(_Batches(batches, columns, None), **settings)
         return xgboost.ExtMemQuantileDMatrix(_Batches(batches, columns, cache), **settings)
     except xgboost.core.XGBoostError as error:
-        infinite = "`inf`" in str(error)
-        told = infinite_feature(batches, feed.recipe.feature_names) if infinite else None
-        other = TrainingError("XGBoost cannot take the rows", first_words(str(error)))
         if isinstance(batches, _Spilled):
             batches.close()
-        raise told or other from error
+        raise TrainingError("XGBoost cannot take the rows", first_words(str(error))) from error
 
 
 def _bins(batches: Any, columns: Columns, *, max_bin: int, nthread: int) -> xgboost.DMatrix:
@@ -230,8 +231,6 @@ def _bins(batches: Any, columns: Columns, *, max_bin: int, nthread: int) -> xgbo
     with Sketch(len(columns.names), max_bin, nthread) as sketch:
         for number in range(len(batches)):
             sketch.update(batches[number].features)
-        if sketch.infinite:  # before other ranks are waited for
-            raise xgboost.core.XGBoostError("a feature is `inf`")
         found = sketch.representatives()
     return xgboost.QuantileDMatrix(
         found, feature_names=columns.names, max_bin=max_bin, nthread=nthread

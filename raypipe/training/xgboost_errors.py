@@ -1,39 +1,19 @@
-"""XGBoost's errors in raypipe's words: without a trace of C++, and with the feature's name."""
+"""XGBoost's errors in raypipe's words: without a trace of C++."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
-import numpy as np
 import xgboost
 
-from raypipe.core.errors import RecipeError, TrainingError
+from raypipe.core.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from raypipe.training.feeding import Batch
-
-
-def infinite_feature(batches: Sequence[Batch], features: Sequence[str]) -> RecipeError | None:
-    """What to raise where a feature is infinite; None where none is.
-
-    The batches are looked at after the fact, so that rows without an infinity cost nothing.
-    """
-    for number in range(len(batches)):
-        values = batches[number].features
-        at = np.flatnonzero(np.isinf(values).any(axis=0))
-        if len(at):
-            column = values[:, at[0]]
-            return RecipeError(
-                f"the feature {features[at[0]]!r} is infinite in a row",
-                repr(float(column[np.isinf(column)][0])),
-                "XGBoost takes no infinity, nor a number beyond 3.4e38. Clip it in the recipe, "
-                "or filter such rows out.",
-                features[at[0]],
-            )
-    return None
+_PLACE = re.compile(r"^\S*/src/\S+?:\d+: (?:Check failed: .*? ?: )?")
 
 
 @contextlib.contextmanager
@@ -50,7 +30,9 @@ def in_words(what: str) -> Iterator[None]:
 
 
 def first_words(text: str) -> str:
-    """XGBoost's reason without the trace of C++ around it."""
+    """XGBoost's reason, without the place in its source and the trace of C++ around it."""
     lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Stack trace", "[bt]"))]
-    return (told or ["no reason given"])[0].rpartition("] ")[2][:300] or told[0][:300]
+    first = (told or ["no reason given"])[0]
+    reason = first.rpartition("] ")[2]
+    return (_PLACE.sub("", reason) or reason or first)[:300]

@@ -131,10 +131,12 @@ class SklearnScorer:
         """The probability of class 1, of each class where there are more, or the number.
 
         Raises:
-            RecipeError: a feature is missing, and the estimator takes none that is.
+            RecipeError: a feature is infinite, or missing and the estimator takes none that is.
         """
         if not self._takes_missing and np.isnan(rows).any():
             raise missing_value(type(self.native).__name__, int(np.isnan(rows).any(0).argmax()))
+        if np.isinf(rows).any():
+            raise infinite_value(type(self.native).__name__, int(np.isinf(rows).any(0).argmax()))
         if hasattr(self.native, "coef_"):
             return _linear(self.native, rows)
         if not self._classes:
@@ -160,6 +162,15 @@ def missing_value(estimator: str, column: int, name: str | None = None) -> Recip
         f"feature {name or column} is missing",
         "Fill it in the recipe, or use an estimator that takes such rows.",
         name,
+    )
+
+
+def infinite_value(estimator: str, column: int) -> RecipeError:
+    """The error for a feature that is infinite."""
+    return RecipeError(
+        f"{estimator} takes no infinite values",
+        f"feature {column} is infinite",
+        "Clip it in the recipe.",
     )
 
 
