@@ -13,7 +13,7 @@ from raypipe.core.markup import html_table
 from raypipe.models import labelled_scores, metrics
 from raypipe.models.evaluation import interval
 from raypipe.models.evaluation.intervals import check_draws
-from raypipe.training.figures import gives_scores
+from raypipe.training.figures import gives_margins, gives_scores
 from raypipe.training.fold_labels import check_fold_labels
 from raypipe.training.objectives import nearest
 from raypipe.training.runs.chart import line_chart
@@ -227,6 +227,13 @@ def _check(
             "metrics",
         )
     for one in chosen:
+        if getattr(one, "probabilities", False) and gives_margins(trainer.learner):
+            raise ConfigError(
+                "the metric takes probabilities, and this objective gives margins",
+                one.name,
+                "Name a figure of order such as roc_auc, or use binary:logistic.",
+                "metrics",
+            )
         if getattr(one, "kind", None) != trainer.learner.task:  # a name has none
             raise ConfigError(
                 f"the metric does not suit a {trainer.learner.task} problem",

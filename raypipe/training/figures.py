@@ -27,6 +27,11 @@ def gives_scores(learner: Learner) -> bool:
     return learner.task != "ranking" and name not in _OTHERWISE
 
 
+def gives_margins(learner: Learner) -> bool:
+    """Whether what the model gives for two classes is a margin, from which order can be told."""
+    return getattr(getattr(learner, "objective", None), "name", "") == "binary:logitraw"
+
+
 def final_figures(
     bundle: ModelBundle, valid: Snapshot, learner: Learner, roles: Roles, state: State
 ) -> dict[str, float | None]:

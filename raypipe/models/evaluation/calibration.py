@@ -87,13 +87,10 @@ def calibration(
         raise ConfigError("bins must be a whole number >= 1", bins, field="bins")
     if cut not in ("quantile", "uniform"):
         raise ConfigError("unknown cut", cut, "Use 'quantile' or 'uniform'.", "cut")
-    brier(labels, scores)  # checks both
+    brier(labels, scores)  # checks both, and that scores are probabilities
     y, p = (np.asarray(a, np.float64).ravel() for a in (labels, scores))
     if not y.size:
         raise ConfigError("there are no rows to calibrate on")
-    if p.min() < 0 or p.max() > 1:
-        bad = p[(p < 0) | (p > 1)][0]
-        raise ConfigError("a score is not a probability", float(bad), field="scores")
     steps = np.linspace(0, 1, bins + 1)
     inner = steps[1:-1] if cut == "uniform" else np.unique(np.quantile(p, steps[1:-1]))
     codes = np.searchsorted(inner, p)  # the same sides as scikit-learn's calibration_curve

@@ -130,13 +130,18 @@ def evaluate(
     Returns:
         Figures by name; ``None`` where one is not defined, so that the result is plain JSON. So is
         ``mape`` with a label of 0: ``mape`` itself gives what scikit-learn gives, a number of about
-        1e15 that only says that there is such a label.
+        1e15 that only says that there is such a label. And so are figures of probabilities where a
+        score is none, as margins are: the metrics themselves refuse those.
 
     Raises:
         ConfigError: as ``Metric``.
     """
+    given = np.asarray(scores, dtype=np.float64)
+    margins = bool(given.size) and (given.min() < 0.0 or given.max() > 1.0)
     figures = {
-        metric.name: metric(labels, scores, weights=weights, groups=groups)
+        metric.name: float("nan")
+        if metric.probabilities and margins
+        else metric(labels, scores, weights=weights, groups=groups)
         for metric in _USUAL[kind]
     }
     if mape.name in figures and not np.all(np.asarray(labels, dtype=np.float64)):

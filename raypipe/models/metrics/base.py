@@ -27,12 +27,15 @@ class Metric:
         kind: what the label is. ``binary``: 0 or 1, scores are probabilities of 1. ``regression``:
             finite numbers. ``multiclass``: whole numbers from 0, scores are one probability for
             each class. ``ranking``: relevances >= 0 of rows that compete within a group.
+        probabilities: whether scores must lie in [0, 1]. A figure of order takes any finite scores,
+            such as margins.
     """
 
     name: str
     higher_is_better: bool
     kind: Kind
     _compute: Callable[[Floats, Floats, Floats], float] = field(repr=False, compare=False)
+    probabilities: bool = field(default=False, repr=False)
 
     def __call__(
         self, labels: Any, scores: Any, *, weights: Any = None, groups: Any = None
@@ -49,8 +52,8 @@ class Metric:
 
         Raises:
             ConfigError: what is given is no number, the lengths differ, a label is not of the kind,
-                a score is not finite, a weight is negative, or weights or groups are given to a
-                metric that takes none.
+                a score is not finite, or is no probability where it must be one, a weight is
+                negative, or weights or groups are given to a metric that takes none.
         """
         y = self._numbers(labels, "labels").ravel()
         p = self._numbers(scores, "scores")
@@ -104,6 +107,13 @@ class Metric:
         if not np.isfinite(p).all():
             bad = p[~np.isfinite(p)]
             raise ConfigError(f"{self.name} needs finite scores", float(bad.ravel()[0]))
+        if self.probabilities and (p.min() < 0.0 or p.max() > 1.0):
+            raise ConfigError(
+                f"{self.name} needs scores that are probabilities",
+                float(p[(p < 0.0) | (p > 1.0)][0]),
+                "Pass probabilities, from 0 to 1; a margin m is one by 1 / (1 + exp(-m)).",
+                "scores",
+            )
 
     def better(self, one: float, other: float) -> bool:
         """Whether the first figure is strictly better; NaN is never better."""

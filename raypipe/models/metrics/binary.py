@@ -96,14 +96,16 @@ def _mcc(y: Floats, p: Floats, w: Floats) -> float:
 roc_auc = Metric("roc_auc", True, "binary", _roc_auc)
 average_precision = Metric("average_precision", True, "binary", _average_precision)
 pr_auc = average_precision
-log_loss = Metric("log_loss", False, "binary", _log_loss)
-brier = Metric("brier", False, "binary", _brier)
-accuracy = Metric("accuracy", True, "binary", _accuracy)
-precision = Metric("precision", True, "binary", _precision)
-recall = Metric("recall", True, "binary", _recall)
-f1 = Metric("f1", True, "binary", _f1)
-balanced_accuracy = Metric("balanced_accuracy", True, "binary", _balanced_accuracy)
-mcc = Metric("mcc", True, "binary", _mcc)
+log_loss = Metric("log_loss", False, "binary", _log_loss, probabilities=True)
+brier = Metric("brier", False, "binary", _brier, probabilities=True)
+accuracy = Metric("accuracy", True, "binary", _accuracy, probabilities=True)
+precision = Metric("precision", True, "binary", _precision, probabilities=True)
+recall = Metric("recall", True, "binary", _recall, probabilities=True)
+f1 = Metric("f1", True, "binary", _f1, probabilities=True)
+balanced_accuracy = Metric(
+    "balanced_accuracy", True, "binary", _balanced_accuracy, probabilities=True
+)
+mcc = Metric("mcc", True, "binary", _mcc, probabilities=True)
 
 
 def recall_at_precision(at_least: float) -> Metric:

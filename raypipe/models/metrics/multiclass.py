@@ -43,7 +43,7 @@ def _macro_roc_auc(y: Floats, p: Floats, w: Floats) -> float:
     return float(np.mean(one_against_rest))
 
 
-multi_log_loss = Metric("multi_log_loss", False, "multiclass", _log_loss)
+multi_log_loss = Metric("multi_log_loss", False, "multiclass", _log_loss, probabilities=True)
 multi_accuracy = Metric("multi_accuracy", True, "multiclass", _accuracy)
 macro_f1 = Metric("macro_f1", True, "multiclass", _macro_f1)
 macro_roc_auc = Metric("macro_roc_auc", True, "multiclass", _macro_roc_auc)

@@ -128,3 +128,38 @@ def test_better_follows_the_direction_and_nan_never_wins() -> None:
 def test_what_is_no_number(labels: object, scores: object, weights: object, what: str) -> None:
     with pytest.raises(ConfigError, match=f"roc_auc needs {what} that are numbers"):
         metrics.roc_auc(labels, scores, weights=weights)
+
+
+MARGINS = np.array([-3.0, -0.5, 0.5, 3.0])
+OF_ORDER = {"roc_auc", "average_precision"}
+
+
+@pytest.mark.parametrize("metric", [m for m in metrics.ALL if m.kind == "binary"])
+@pytest.mark.parametrize("beyond", [-1e-9, 1 + 1e-9, 3.0])
+def test_a_score_that_is_no_probability(metric: metrics.Metric, beyond: float) -> None:
+    """Each figure but those of order; scikit-learn raises a ValueError there."""
+    labels, scores = [0, 1, 0, 1], [0.0, 1.0, 0.3, beyond]
+    assert metric.probabilities == (metric.name not in OF_ORDER)
+    if not metric.probabilities:
+        assert math.isfinite(metric(labels, scores))
+        return
+    with pytest.raises(ConfigError, match="needs scores that are probabilities") as told:
+        metric(labels, scores)
+    assert float(str(told.value.got)) == beyond
+    assert math.isfinite(metric(labels, [0.0, 1.0, 0.3, 1.0]))
+
+
+def test_a_probability_of_a_class_that_is_none() -> None:
+    labels, good = [0, 1, 2], np.eye(3)
+    bad = good - 0.1
+    with pytest.raises(ConfigError, match="multi_log_loss needs scores that are probabilities"):
+        metrics.multi_log_loss(labels, bad)
+    assert metrics.multi_accuracy(labels, bad) == metrics.multi_accuracy(labels, good) == 1.0
+
+
+def test_margins_have_figures_of_order_and_no_others() -> None:
+    figures = metrics.evaluate([0, 0, 1, 1], MARGINS)
+    assert {name for name, value in figures.items() if value is not None} == OF_ORDER
+    assert figures["roc_auc"] == metrics.roc_auc([0, 0, 1, 1], 1 / (1 + np.exp(-MARGINS)))
+    assert metrics.ndcg()([0, 0, 1, 1], MARGINS, groups=[0, 0, 0, 0]) == 1.0
+    assert metrics.recall_at_precision(0.9)([0, 0, 1, 1], MARGINS) == 1.0

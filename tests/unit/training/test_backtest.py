@@ -110,6 +110,12 @@ def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
         ({}, {"metrics": [rp.metrics.rmse]}, ConfigError, "does not suit"),
         ({}, {"metrics": ["roc_auc"]}, ConfigError, "got roc_auc. Use those of rp.metrics"),
         ({"learner": logits()}, {}, ConfigError, "do not suit what this objective gives"),
+        (
+            {"learner": logits()},
+            {"metrics": [rp.metrics.roc_auc, rp.metrics.log_loss]},
+            ConfigError,
+            "log_loss. Name a figure of order",
+        ),
         ({}, {"time": "dya"}, SchemaError, "Did you mean 'day'"),
         ({}, {"time": "text"}, SchemaError, "a date or a time"),
         (
