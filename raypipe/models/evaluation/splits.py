@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Time = TypeVar("Time", datetime, date)
 _MOST = 10_000
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +75,8 @@ def rolling_origin(
 
     Raises:
         ConfigError: a span is no timedelta, or not positive (the gap may be zero), ``end`` is not
-            after ``start``, or there would be more than 10,000 splits.
+            after ``start``, one of them is a date and the other a time or only one has a time zone,
+            spans of dates are not of whole days, or there would be more than 10,000 splits.
     """
     pace = horizon if step is None else step
     spans = {"horizon": horizon, "step": pace, "window": window}
@@ -86,23 +88,46 @@ def rolling_origin(
             raise ConfigError(f"{name} must be longer than nothing", span, field=name)
     if gap < timedelta(0):
         raise ConfigError("gap must not be negative", gap, field="gap")
-    if end <= start:
-        raise ConfigError("end must be after start", f"{start} to {end}", field="end")
+    _check_ends(start, end)
+    for name, span in {**spans, "gap": gap}.items():
+        if span is not None and not isinstance(start, datetime) and span % _DAY:
+            raise ConfigError(f"{name} is of whole days, as dates are", span, "Give times.", name)
     if (end - start) / pace > _MOST:
         raise ConfigError(f"more than {_MOST:,} splits", pace, "Use a longer step.", "step")
-    found, origin = [], start
-    while origin < end:
-        trained = origin - gap
-        found.append(
+    origins = [start + number * pace for number in range(-(-(end - start) // pace))]
+    try:
+        return tuple(
             TimeSplit(
-                train_start=None if window is None else trained - window,
-                train_end=trained,
+                train_start=None if window is None else origin - gap - window,
+                train_end=origin - gap,
                 test_start=origin,
-                test_end=min(origin + horizon, end),
+                test_end=end if end - origin < horizon else origin + horizon,
             )
+            for origin in origins
         )
-        origin = origin + pace
-    return tuple(found)
+    except OverflowError:
+        reach = f"{window or gap} before {start}"
+        raise ConfigError("a window begins before all time", reach, field="window") from None
+
+
+def _check_ends(start: object, end: object) -> None:
+    for name, one in (("start", start), ("end", end)):
+        if not isinstance(one, date):
+            raise ConfigError(f"{name} is a date or a time", repr(one), field=name)
+    assert isinstance(start, date)
+    assert isinstance(end, date)
+    kinds = {
+        (isinstance(one, datetime), getattr(one, "tzinfo", None) is None) for one in (start, end)
+    }
+    if len(kinds) > 1:
+        raise ConfigError(
+            "start and end are of two kinds",
+            f"{start!r} and {end!r}",
+            "Give two dates, or two times, both with a time zone or both without.",
+            "end",
+        )
+    if end <= start:
+        raise ConfigError("end must be after start", f"{start} to {end}", field="end")
 
 
 def group_folds(groups: Any, folds: int = 5, *, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -118,12 +143,12 @@ def group_folds(groups: Any, folds: int = 5, *, seed: int = 0) -> npt.NDArray[np
         seed: another one gives other folds.
 
     Raises:
-        ConfigError: there are fewer groups than folds, or ``folds`` is below 2.
+        ConfigError: there are fewer groups than folds, ``folds`` is below 2, or a key is none of
+            the above.
     """
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
         raise ConfigError("folds must be a whole number >= 2", folds, field="folds")
-    series = groups if isinstance(groups, pl.Series) else pl.Series(list(groups))
-    keys = series.cast(pl.String)
+    keys = _keys(groups)
     distinct = keys.unique()
     if distinct.len() < folds:
         raise ConfigError(
@@ -135,6 +160,20 @@ def group_folds(groups: Any, folds: int = 5, *, seed: int = 0) -> npt.NDArray[np
         table, on="key", how="left", nulls_equal=True, maintain_order="left"
     )
     return joined["fold"].to_numpy()
+
+
+def _keys(groups: Any) -> pl.Series:
+    """The keys as text."""
+    try:
+        series = groups if isinstance(groups, pl.Series) else pl.Series(list(groups))
+        plain = not (series.dtype.is_nested() or series.dtype in (pl.Object, pl.Binary))
+        found = str(series.dtype)
+    except TypeError:
+        plain, found = False, repr(groups)[:80]
+    if not plain:
+        act = "Give one text, number or date for each row."
+        raise ConfigError("groups are the keys of rows", found, act, "groups")
+    return series.cast(pl.String)
 
 
 def _fold(key: str | None, folds: int, seed: int) -> int:

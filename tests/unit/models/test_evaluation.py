@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -208,6 +208,46 @@ class TestSplits:
             evaluation.rolling_origin(first, date(2013, 2, 1), horizon=10)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="splits"):
             evaluation.rolling_origin(first, date(2053, 1, 1), horizon=DAY)
+
+    @pytest.mark.parametrize(
+        ("ends", "spans", "message"),
+        [
+            ((date(2025, 1, 1), datetime(2025, 2, 1)), {}, "are of two kinds"),
+            ((datetime(2025, 1, 1), datetime(2025, 2, 1, tzinfo=UTC)), {}, "both with a time zone"),
+            (("2025-01-01", date(2025, 2, 1)), {}, "start is a date or a time: got '2025-01-01'"),
+            ((date(2025, 1, 1), None), {}, "end is a date or a time: got None"),
+            (
+                (date(2025, 1, 1), date(2025, 1, 3)),
+                {"horizon": DAY / 4},
+                "horizon is of whole days",
+            ),
+            ((date(2025, 1, 1), date(2025, 1, 3)), {"gap": 1.5 * DAY}, "gap is of whole days"),
+            ((date(2025, 1, 1), date(2025, 1, 3)), {"window": 10**6 * DAY}, "before all time"),
+        ],
+    )
+    def test_ends_that_no_walk_joins(self, ends: Any, spans: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            evaluation.rolling_origin(*ends, **{"horizon": DAY, **spans})
+
+    def test_the_end_of_all_time_and_a_time_zone(self) -> None:
+        (last,) = evaluation.rolling_origin(
+            datetime(9999, 12, 1), datetime(9999, 12, 31), horizon=60 * DAY
+        )
+        assert last.test_end == datetime(9999, 12, 31)
+        zoned = [datetime(2025, 1, day, tzinfo=UTC) for day in (1, 4)]
+        found = evaluation.rolling_origin(*zoned, horizon=2 * DAY)
+        assert [one.test_end.day for one in found] == [3, 4]
+
+    @pytest.mark.parametrize(
+        "groups", [None, 3, [[1], [2]], [b"a", b"b"], [1, "a"], [object()] * 2]
+    )
+    def test_groups_that_are_no_keys(self, groups: Any) -> None:
+        with pytest.raises(ConfigError, match="groups are the keys of rows"):
+            evaluation.group_folds(groups, 2)
+
+    def test_groups_that_are_missing_are_one_group(self) -> None:
+        folds = evaluation.group_folds([None, "a", None, "b", "c", "d", None], 2)
+        assert len(set(folds[[0, 2, 6]].tolist())) == 1
 
     def test_groups_stay_together_and_stay_where_they_are(self) -> None:
         keys = [f"c{i % 500}" for i in range(2000)]
