@@ -96,7 +96,7 @@ def canonical(name: str, dtype: pl.DataType, want: str) -> pl.Expr:
 
 def unknown(name: str, known: Iterable[str], by: str) -> RecipeError:
     """The error for a column that is not there, with the nearest names that are."""
-    names = list(known)
+    names = list(dict.fromkeys(known))
     hint = near(name, names) or f"There are: {names[:20]}."
     return RecipeError(f"column {name!r} is not there, and {by} reads it", None, hint, name)
 

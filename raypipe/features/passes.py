@@ -127,10 +127,11 @@ def to_slots(frame: pl.DataFrame, plan: Plan, columns: Sequence[str]) -> pl.Data
     Raises:
         RecipeError: a column is missing, of another type, or holds a value that its type cannot.
     """
-    made = []
-    for name in columns:
-        want = plan.types[name]
-        made.append(canonical(name, frame.schema[name], want).alias(slot(plan.raw[name])))
+    have = frame.schema  # made anew each time that it is asked for
+    made = [
+        canonical(name, have[name], plan.types[name]).alias(slot(plan.raw[name]))
+        for name in columns
+    ]
     return collected(frame.lazy().select(made))
 
 

@@ -232,7 +232,8 @@ class Fit:
 
 
 def _check_valid(fitted: FittedRecipe, valid: Snapshot) -> None:
-    missing = [name for name in fitted.source_columns if name not in valid.schema]
+    there = valid.schema
+    missing = [name for name in fitted.source_columns if name not in there]
     if missing:
         raise SchemaError(
             "the validation rows lack a column", missing[0], "Use the same table.", missing[0]

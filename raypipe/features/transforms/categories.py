@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Key = str | int | bool
 MAX_KEYS = 1_000_000
+_LONGEST = 10_000  # characters
 
 
 def check_category(kind: str, column: str, dtype: pl.DataType) -> None:
@@ -65,8 +66,14 @@ def check_sorted(keys: Any, dtype: pl.DataType, kind: str, column: str) -> list[
         raise tampered(kind, f"its categories are not of type {want.__name__}", column)
     if want is int and not all(-(2**63) <= key < 2**63 for key in keys):
         raise tampered(kind, "a category is not a 64-bit integer", column)
-    if want is str and not all(len(key) <= 10_000 for key in keys):
-        raise tampered(kind, "a category is too long", column)
+    longest = max(map(len, keys), default=0) if want is str else 0
+    if longest > _LONGEST:
+        raise RecipeError(
+            f"{kind}: a category of {column!r} is too long to be stored",
+            f"{longest:,} characters",
+            f"Use categories of at most {_LONGEST:,}, or hash_encode, which stores none.",
+            column,
+        )
     if not _rising(keys):
         raise tampered(kind, "its categories are not sorted and distinct", column)
     return keys

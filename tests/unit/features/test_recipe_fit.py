@@ -343,3 +343,36 @@ def test_what_is_no_transform_or_no_rows_is_told_what_to_pass() -> None:
     pandas = pytest.importorskip("pandas")
     with pytest.raises(RecipeError, match=r"got pandas\.DataFrame\. Pass .*pl\.from_pandas"):
         Recipe(T.select("x")).fit(pandas.DataFrame({"x": [1]}))
+
+
+def test_many_columns_cost_no_more_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame makes its schema anew each time; asked for by column it is the square of them."""
+    asked = 0
+    schema = pl.DataFrame.schema
+
+    def counted(frame: pl.DataFrame) -> Any:
+        nonlocal asked
+        asked += 1
+        return schema.fget(frame)
+
+    def made(columns: int) -> int:
+        nonlocal asked
+        names = [f"c{number}" for number in range(columns)]
+        frame = pl.DataFrame({name: [0.5, 1.5] for name in names}).with_columns(y=pl.Series([0, 1]))
+        recipe = Recipe(T.select(*names))
+        asked = 0
+        recipe.fit(frame, label="y").transform(frame)
+        return asked
+
+    monkeypatch.setattr(pl.DataFrame, "schema", property(counted))
+    assert made(100) == made(10) > 0
+
+
+@pytest.mark.parametrize("kind", [T.one_hot, T.target_encode, T.ordinal])
+def test_a_category_that_is_too_long_is_named(kind: Any) -> None:
+    frame = pl.DataFrame({"s": ["é" * 10_001, "b"] * 4, "y": [0, 1] * 4})
+    with pytest.raises(RecipeError, match=r"category of 's' is too long .* 10,001 .*hash_"):
+        Recipe(kind("s")).fit(frame, label="y")
+    fine = frame.with_columns(pl.col("s").str.head(10_000))
+    assert Recipe(kind("s")).fit(fine, label="y").transform(fine).height == 8
+    assert Recipe(T.hash_encode("s", width=4)).fit(frame, label="y").transform(frame).height == 8
