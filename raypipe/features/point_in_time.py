@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from raypipe.core.errors import RecipeError
 from raypipe.features.asof.join import MOST_ASKED, Source, join
 from raypipe.features.asof.table import FeatureTable, checked, schema_of
 from raypipe.features.columns import unknown
 from raypipe.features.held import collected_whole
+from raypipe.features.pieces import lazy_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -142,16 +143,7 @@ class _Join:
                     return
 
     def lazy(self, entities: Data) -> pl.LazyFrame:
-        def read(
-            columns: list[str] | None,
-            predicate: pl.Expr | None,
-            limit: int | None,
-            _batch: int | None,
-        ) -> Iterator[pl.DataFrame]:
-            for piece in self.pieces(entities, columns, limit):
-                yield piece if predicate is None else piece.filter(predicate)
-
-        return register_io_source(read, schema=self.schema)
+        return lazy_pieces(partial(self.pieces, entities), self.schema)
 
 
 def _slices(entities: Data, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

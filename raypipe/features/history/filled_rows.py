@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from raypipe.core.errors import RecipeError
 from raypipe.features.history.buckets import ROW
+from raypipe.features.pieces import lazy_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,30 +104,16 @@ class FilledRows:
 
     def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows in memory."""
-        names = list(self.schema if columns is None else columns)
-        none = pl.DataFrame(schema={name: self.schema[name] for name in names})
-        return pl.concat([none, *(part.read(names) for part in self.held)])
+        return pl.concat(self._pieces(list(self.schema if columns is None else columns)))
 
     def lazy(self) -> pl.LazyFrame:
         """The rows as a LazyFrame, read part by part."""
+        return lazy_pieces(self._pieces, self.schema)
 
-        def read(
-            columns: list[str] | None,
-            predicate: pl.Expr | None,
-            limit: int | None,
-            _batch: int | None,
-        ) -> Iterator[pl.DataFrame]:
-            names = list(self.schema) if columns is None else columns
-            left = limit
-            yield pl.DataFrame(schema={name: self.schema[name] for name in names})
-            for part in self.held:
-                rows = part.read(names) if left is None else part.read(names).head(left)
-                left = None if left is None else left - rows.height
-                yield rows if predicate is None else rows.filter(predicate)
-                if left == 0:
-                    return
-
-        return register_io_source(read, schema=dict(self.schema))
+    def _pieces(self, columns: Sequence[str], _limit: int | None = None) -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame(schema={name: self.schema[name] for name in columns})
+        for part in self.held:
+            yield part.read(columns)
 
     def identity(self) -> dict[str, Any]:
         """The rows, the events and the transforms that they were filled with."""

@@ -21,6 +21,7 @@ from raypipe.lake.quality.expect import Expectation
 from raypipe.lake.quality.keys import ForeignKeyRule, UniqueRule
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.job import Tally, clean_up, run_job
+from raypipe.lake.write.noted import note_of, result_of
 from raypipe.lake.write.refused import read_set
 from raypipe.lake.write.sources import Source, resolve
 from raypipe.lake.write.whole import Whole, judge_whole
@@ -121,7 +122,7 @@ def _edit_once(unit: Unit, view: View, what: Filtered) -> Committed | None:
 def _noted(unit: Unit, edited: Edited, source: Source = _NONE) -> Mapping[str, Any]:
     report = unit.tally.report(unit.writer.rules(unit.job))
     return {
-        **unit.writer.noted(unit.ask, report, source),
+        **note_of(unit.ask, report, source),
         "updated": edited.count("updated"),
         "deleted": edited.count("deleted"),
     }
@@ -129,7 +130,8 @@ def _noted(unit: Unit, edited: Edited, source: Source = _NONE) -> Mapping[str, A
 
 def _result(unit: Unit, done: Committed | None, nothing: Edited) -> Commit:
     if done is None:
-        return unit.writer.result(Committed(unit.writer.log.version(), _noted(unit, nothing)))
+        log = unit.writer.log
+        return result_of(log.name, Committed(log.version(), _noted(unit, nothing)))
     return unit.writer.kept(done, unit.job.spec)
 
 

@@ -24,6 +24,7 @@ from raypipe.lake.log.commit import Committed, SchemaMoved
 from raypipe.lake.storage.store import check_writable
 from raypipe.lake.write.fused import part_name, write_rows
 from raypipe.lake.write.job import clean_up
+from raypipe.lake.write.noted import note_of, result_of
 from raypipe.lake.write.sources import Source, resolve
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class _Merge:
         if done is not None:
             return unit.writer.kept(done, unit.job.spec)
         version = unit.writer.log.version_or_none()
-        return unit.writer.result(Committed(-1 if version is None else version, self._noted((), 0)))
+        done = Committed(-1 if version is None else version, self._noted((), 0))
+        return result_of(unit.writer.log.name, done)
 
     def _first(self) -> Committed | None:
         unit = self.unit
@@ -188,7 +190,7 @@ class _Merge:
     def _base(self, way: str) -> dict[str, Any]:
         unit = self.unit
         report = unit.tally.report(unit.writer.rules(unit.job))
-        noted = unit.writer.noted(unit.ask, report, self.source)
+        noted = note_of(unit.ask, report, self.source)
         return {**noted, "on": list(self.how.on), "how": way}
 
 

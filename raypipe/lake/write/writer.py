@@ -31,7 +31,6 @@ from raypipe.lake.log.commit import (
 from raypipe.lake.log.protocol import Protocol, refuse_unwritable
 from raypipe.lake.log.table_log import TableLog, our_part
 from raypipe.lake.options import CHECKS_KEPT, TableOptions
-from raypipe.lake.outcome import Commit, Outcome, Report
 from raypipe.lake.quality.expect import check_types, named
 from raypipe.lake.quality.figures import measured_columns
 from raypipe.lake.quality.tags import (
@@ -58,6 +57,7 @@ from raypipe.lake.write.job import (
     run_job,
     settle,
 )
+from raypipe.lake.write.noted import note_of, result_of
 from raypipe.lake.write.previous import previous_figure
 from raypipe.lake.write.refused import add_refused, commit_refused, read_set, refuse_reserved
 from raypipe.lake.write.sources import Source, Types, resolve
@@ -68,13 +68,13 @@ if TYPE_CHECKING:
 
     from raypipe.engine.parts import RunOn
     from raypipe.lake.log.written import WrittenFile
+    from raypipe.lake.outcome import Commit, Report
     from raypipe.lake.quality.base import Rule
     from raypipe.lake.quality.key_search import KeyPart
     from raypipe.lake.quality.tags import Masks
     from raypipe.lake.schema.spec import TableSpec
 
 QUARANTINE = "__quarantine"
-_SOURCES_NOTED = 100
 _RIVALS = 60
 
 logger = logging.getLogger(__name__)
@@ -319,7 +319,7 @@ class Writer:
             remove="all" if ask.kind == "overwrite" else None,
             app_id=ask.app_id,
             if_version=ask.if_version,
-            noted=self.noted(ask, tally.report(self.rules(job)), source),
+            noted=note_of(ask, tally.report(self.rules(job)), source),
             attempt=ask.attempt,
             points="lake",
         )
@@ -349,23 +349,6 @@ class Writer:
         if done.applied_before:
             clean_up(job, tally, quarantine=not quarantined)
         return self.kept(done, job.spec)
-
-    @staticmethod
-    def noted(ask: Ask, report: Report, source: Source) -> dict[str, Any]:
-        """What the commit keeps of a write."""
-        return {
-            "kind": ask.kind,
-            "batch_id": ask.batch_id,
-            "rows": report.rows,
-            "rows_in": report.rows_in,
-            "quarantined": report.quarantined,
-            "dropped": report.dropped,
-            "warned": sum(o.failed for o in report.outcomes if o.on_fail == "warn"),
-            **({"checks": [o.as_json() for o in report.outcomes]} if report.outcomes else {}),
-            "metadata": dict(ask.metadata),
-            "ran_on": None if ask.run_on == "auto" else ask.run_on,
-            "sources": list(dict.fromkeys(part.label for part in source.parts))[:_SOURCES_NOTED],
-        }
 
     def commit_quarantine(self, ask: Ask, job: WriteJob, tally: Tally) -> bool:
         """Before the data: what a kill between the two leaves, the retry replaces."""
@@ -407,22 +390,7 @@ class Writer:
             properties = {**(spec.properties if spec else {}), **self.options.properties}
             if properties.get(CHECKS_KEPT) != "false":
                 keep_checks(self.log, done.version)
-        return self.result(done)
-
-    def result(self, done: Committed) -> Commit:
-        """A write's figures, as its commit noted them."""
-        names = ["rows", "quarantined", "dropped", "rows_in", "warned"]
-        names += ["inserted", "updated", "deleted"]
-        counts = {name: int(done.noted.get(name, 0)) for name in names}
-        return Commit(
-            table=self.log.name,
-            version=done.version,
-            applied_before=done.applied_before,
-            outcomes=tuple(Outcome.of_json(one) for one in done.noted.get("checks", ())),
-            ran_on=done.noted.get("ran_on"),
-            how=str(done.noted.get("how", "")),
-            **counts,
-        )
+        return result_of(self.log.name, done)
 
 
 def _parts_of(rows: Any, where: pl.Expr | None) -> Sequence[KeyPart]:
