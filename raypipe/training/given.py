@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from raypipe.core.errors import ConfigError
-from raypipe.core.settings import check_text, check_texts
+from raypipe.core.settings import check_mapping, check_text, check_texts
 from raypipe.features import Recipe
 from raypipe.training.stopping import EarlyStopping
 from raypipe.training.trees import XGBoost
@@ -51,6 +52,21 @@ def check_given(
     if isinstance(learner, type) or not hasattr(_or(learner, XGBoost), "takes"):
         act = "Pass rp.XGBoost(…), rp.LightGBM(…), rp.Sklearn(…) or rp.TrainLoop(…)."
         raise ConfigError("learner= is the settings of one", repr(learner)[:80], act, "learner")
+
+
+def check_tags(tags: object) -> None:
+    """Refuses tags that are no mapping of plain JSON.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if tags is None:
+        return
+    check_mapping("tags", tags)
+    try:
+        json.dumps(tags, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:  # among them half of a pair of UTF-16
+        raise ConfigError("tags must be plain JSON", str(error)[:200], field="tags") from None
 
 
 def _or(given: object, default: object) -> object:

@@ -36,10 +36,11 @@ class Shared:
 
     Args:
         most: how many things are kept; the one that was not asked for longest goes first.
+        threads: how many ``make`` may use, since all sessions wait for what it makes.
     """
 
-    def __init__(self, most: int = 4) -> None:
-        self._most = most
+    def __init__(self, most: int = 4, *, threads: int = 1) -> None:
+        self._most, self.threads = most, threads
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 

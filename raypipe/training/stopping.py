@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
 from raypipe.core.settings import check_text, checked_arguments, is_number
-from raypipe.training.objectives import LOWER, plain
+from raypipe.training.objectives import LOWER, nearest, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @checked_arguments()
@@ -94,4 +94,23 @@ class Best:
             score=self.score,
             round=self.round,
             stopped=number - max(self.round, -1) >= rule.patience,
+        )
+
+
+def check_stopping(rule: EarlyStopping | None, metrics: Sequence[str]) -> None:
+    """Refuses early stopping by what is not evaluated.
+
+    Args:
+        rule: when to stop, if at all.
+        metrics: what the learner evaluates after each round.
+
+    Raises:
+        ConfigError: it looks at another metric.
+    """
+    if rule is not None and rule.metric not in (None, *metrics):
+        raise ConfigError(
+            "early stopping looks at a metric that is not evaluated",
+            rule.metric,
+            f"{nearest(str(rule.metric), metrics)} Else name it in eval_metric or metrics.",
+            "metric",
         )

@@ -11,10 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import (
-    ConfigError,
-    ResourceError,
-)
+from raypipe.core.errors import ConfigError, ResourceError
 from raypipe.core.markup import html_facts
 from raypipe.core.settings import checked_arguments
 from raypipe.engine.cluster import cluster_cpus, cores, memory_bytes
@@ -24,13 +21,13 @@ from raypipe.lake.lake import check_lake
 from raypipe.training.asked import Asked
 from raypipe.training.budget import check_foreseen
 from raypipe.training.fitting import Fit, gpus_of
-from raypipe.training.given import check_given, learners_own
+from raypipe.training.given import check_given, check_tags, learners_own
 from raypipe.training.holding import held
 from raypipe.training.interrupted import run_note, told_kept
 from raypipe.training.learner import Learner, learner_from
 from raypipe.training.place import choose
 from raypipe.training.runs import Runs
-from raypipe.training.stopping import EarlyStopping
+from raypipe.training.stopping import EarlyStopping, check_stopping
 from raypipe.training.stored import (
     keep_config,
     read_config,
@@ -182,11 +179,12 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C; its note says what is kept, and the call that goes on.
         """
         if self.early_stopping is not None:
-            self._check_stopping(valid)
-        try:
-            json.dumps(tags, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ConfigError("tags must be plain JSON", str(error), field="tags") from None
+            if valid is None:
+                raise ConfigError(
+                    "early stopping needs validation rows", None, "Pass valid=.", "early_stopping"
+                )
+            check_stopping(self.early_stopping, self.learner.metrics)
+        check_tags(tags)
         config = self.config(train, valid, tags, rebuild)
         run_id = run_id_of(config)
         finished = read_finished(train.lake, run_id, valid)
@@ -332,20 +330,6 @@ class Trainer:
             "rebuild": rebuild,
         }
         return config | {name: value for name, value in extra.items() if value}
-
-    def _check_stopping(self, valid: Snapshot | None) -> None:
-        if valid is None:
-            raise ConfigError(
-                "early stopping needs validation rows", None, "Pass valid=.", "early_stopping"
-            )
-        metric = self.early_stopping.metric if self.early_stopping else None
-        if metric is not None and metric not in self.learner.metrics:
-            raise ConfigError(
-                "early stopping looks at a metric that is not evaluated",
-                metric,
-                f"Name it in eval_metric, or use one of: {', '.join(self.learner.metrics)}.",
-                "metric",
-            )
 
     def _choice(self, train: Snapshot) -> Choice:
         """Where to train; refuses at once what a cluster could never hold."""

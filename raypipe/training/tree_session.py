@@ -188,9 +188,10 @@ def _evals(
         folder, roomy = build.folder, mode != "disk" and build.budget is None
         if build.shared is not None and mode == "disk":  # each has files of its own
             folder = tempfile.mkdtemp(dir=folder)
+        shared = 1 if build.shared is None else build.shared.threads
         settings: dict[str, Any] = {
             "max_bin": max_bin,
-            "threads": build.threads,
+            "threads": max(build.threads, shared),
             "mode": mode,
             "folder": folder,
             # each piece that is read beside another takes memory of its own

@@ -12,7 +12,7 @@ from raypipe.training.tuning.search import SEARCHES, Mode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from raypipe.training.stopping import EarlyStopping
+_MOST_SAMPLES = 1_000_000
 
 
 def check_counts(counts: Mapping[str, int | None], *, least: int = 1) -> None:
@@ -25,6 +25,24 @@ def check_counts(counts: Mapping[str, int | None], *, least: int = 1) -> None:
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
         if not (whole or value is None):
             raise ConfigError(f"{name} must be a whole number >= {least}", value, field=name)
+
+
+def check_samples(count: Any) -> None:
+    """Refuses a number of trials that is none, or that no search can come to the end of.
+
+    Raises:
+        ConfigError: the value is refused.
+    """
+    if count is None:
+        raise ConfigError("num_samples must be a whole number >= 1", count, field="num_samples")
+    check_counts({"num_samples": count})
+    if count > _MOST_SAMPLES:
+        raise ConfigError(
+            f"num_samples is at most {_MOST_SAMPLES:,}",
+            count,
+            "Begin with fewer: a search that is called again with more goes on.",
+            "num_samples",
+        )
 
 
 def check_names(search: Any, scheduler: Any) -> None:
@@ -66,21 +84,6 @@ def objective(metric: str | None, mode: Mode | None, metrics: Sequence[str]) -> 
         which = "less" if good == "min" else "more"
         raise ConfigError(f"{which} {chosen} is better", mode, f"Use mode={good!r}.", "mode")
     return chosen, good
-
-
-def check_stopping(stopping: EarlyStopping | None, metrics: Sequence[str]) -> None:
-    """Refuses early stopping by what is not evaluated.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if stopping is not None and stopping.metric not in (None, *metrics):
-        raise ConfigError(
-            "early stopping looks at a metric that is not evaluated",
-            stopping.metric,
-            nearest(str(stopping.metric), metrics),
-            "metric",
-        )
 
 
 def most_rounds(distribution: Any, learner: int) -> int:

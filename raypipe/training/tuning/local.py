@@ -34,7 +34,8 @@ def run_local(task: Task, sets: Sets, folder: str, book: Book, workers: int) -> 
         LakeAccessError: a trial could not be written down; the same search goes on.
         KeyboardInterrupt: Ctrl-C; trials that ended are kept, and the same search goes on.
     """
-    build, stop = task.build(Shared(), folder), threading.Event()
+    shared = Shared(threads=task.threads * workers)
+    build, stop = task.build(shared, folder), threading.Event()
     errors: list[BaseException] = []
 
     def work() -> None:

@@ -78,11 +78,12 @@ def nbytes(job: Job, recipe: FittedRecipe) -> int:
     return sum(feed.rows for feed in feeds(job, recipe)) * len(recipe.feature_names) * 4
 
 
-def in_memory(job: Job, recipe: FittedRecipe) -> Sets:
-    """The rows, read into memory."""
+def in_memory(job: Job, recipe: FittedRecipe, threads: int = 1) -> Sets:
+    """The rows, read into memory, some pieces of files at once."""
     train, valid = feeds(job, recipe)
     return Sets(
-        train=_held(train, list(train.batches())), valid=_held(valid, list(valid.batches()))
+        train=_held(train, list(train.batches(threads))),
+        valid=_held(valid, list(valid.batches(threads))),
     )
 
 

@@ -21,13 +21,14 @@ from raypipe.training.budget import check_foreseen
 from raypipe.training.fitting import Fit, gpus_of
 from raypipe.training.holding import held
 from raypipe.training.interrupted import search_note, told_kept
+from raypipe.training.stopping import check_stopping
 from raypipe.training.survey import check_roles
 from raypipe.training.trainer import Trainer
 from raypipe.training.tuning.book import Book
 from raypipe.training.tuning.checks import (
     check_counts,
     check_names,
-    check_stopping,
+    check_samples,
     most_rounds,
     objective,
 )
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 _REPORTS = 10
 _SHOWN = 20
+_AT_ONCE = 4  # pieces of files that are read at a time, at most
 _HELD_SHARE = 0.25  # of this machine's memory
 _STORE_SHARE = 0.4  # of an object store
 
@@ -122,9 +124,8 @@ class Tuner:
             raise ConfigError(
                 "a search varies a trainer", trainer, "Pass rp.Trainer(…).", "trainer"
             )
-        samples = -1 if num_samples is None else num_samples
-        check_counts({"num_samples": samples, "workers": workers, "grace": grace})
-        check_counts({"report_every": report_every})
+        check_samples(num_samples)
+        check_counts({"workers": workers, "grace": grace, "report_every": report_every})
         check_counts({"seed": seed, "max_failures": max_failures}, least=0)
         check_names(search, scheduler)
         self.domains, constants = check_space(space, trainer.learner)
@@ -270,7 +271,7 @@ class Tuner:
                 node = NodeFolder(f"{job.run_id}-{uuid.uuid4().hex[:8]}")
                 sets = node.open(job, recipe)
             else:
-                sets = in_memory(job, recipe)
+                sets = in_memory(job, recipe, min(workers * task.threads, _AT_ONCE))
             run_local(task, sets, folder.path, book, workers)
         finally:
             if node is not None:
