@@ -116,7 +116,13 @@ _RESERVED = {
     "seed": "Use Trainer(seed=).",
     "bagging_seed": "Use Trainer(seed=).",
     "feature_fraction_seed": "Use Trainer(seed=).",
+    "random_state": "Use Trainer(seed=).",
     "num_threads": "Use Trainer(cpus_per_worker=).",
+    "nthread": "Use Trainer(cpus_per_worker=).",
+    "n_jobs": "Use Trainer(cpus_per_worker=).",
+    "verbosity": "What is told of a run is in Runs.",
+    "verbose": "What is told of a run is in Runs.",
+    "num_iterations": "Use LightGBM(rounds=).",
     "monotone_constraints": "Use LightGBM(monotone=), which takes names of features.",
     "interaction_constraints": "Use LightGBM(interactions=), which takes names of features.",
     "categorical_feature": "Use LightGBM(categorical=), which takes names of features.",
@@ -156,7 +162,7 @@ def check_params(params: Mapping[str, Any]) -> None:
             raise ConfigError(
                 "LightGBM has no such parameter here",
                 name,
-                nearest(name, {*_KNOWN, *_RESERVED}),
+                ELSEWHERE.get(name) or nearest(name, {*_KNOWN, *_RESERVED}),
                 name,
             )
         check_json(name, value)

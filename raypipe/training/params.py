@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import ConfigError
 from raypipe.core.settings import check_json
-from raypipe.training.objectives import nearest
+from raypipe.training.objectives import nearest, objective_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DEFAULT_OBJECTIVE = "binary:logistic"
 _ALWAYS = "It is always on, so that a resumed run grows the same trees."
 _RESERVED = {
     "seed": "Use Trainer(seed=).",
@@ -109,14 +110,30 @@ def check_params(params: Mapping[str, Any]) -> None:
         if name in _RESERVED:
             raise ConfigError(f"raypipe sets {name} itself", value, _RESERVED[name], name)
         if name not in _KNOWN:
-            raise ConfigError(
-                "XGBoost has no such parameter", name, nearest(name, {*_KNOWN, *_RESERVED}), name
-            )
+            act = ELSEWHERE.get(name) or nearest(name, {*_KNOWN, *_RESERVED})
+            raise ConfigError("XGBoost has no such parameter", name, act, name)
         check_json(name, value)
         if name in _ONLY and value not in _ONLY[name]:
             raise ConfigError(
                 f"{name} cannot be this", value, f"Use {' or '.join(_ONLY[name])}.", name
             )
+
+    _check_together(params)
+
+
+def _check_together(params: Mapping[str, Any]) -> None:
+    if params.get("eval_metric", True) in ([], (), ""):
+        raise ConfigError(
+            "eval_metric names no metric", params["eval_metric"], "Leave it out.", "eval_metric"
+        )
+    objective = objective_named(params.get("objective", DEFAULT_OBJECTIVE))
+    if "num_class" in params and objective.task != "multiclass":
+        raise ConfigError(
+            f"num_class does not suit {objective.name}",
+            params["num_class"],
+            "Leave it out, or learn several classes by multi:softprob.",
+            "num_class",
+        )
 
 
 def place_of(name: str) -> str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Shape = Literal["linear", "cosine", "exponential"]
+_LEAST = 1.2e-38
 
 
 @checked_arguments()
@@ -42,11 +43,15 @@ class Schedule:
             rate = getattr(self, name)
             if not (is_number(rate) and 0.0 < rate <= 1.0):
                 raise ConfigError("a learning rate is in (0, 1]", rate, field=name)
+            if rate < _LEAST:
+                what = "a learning rate is a number of 32 bits, and this one is 0 there"
+                raise ConfigError(what, rate, f"Use {_LEAST} or more.", name)
         if self.shape not in get_args(Shape):
             raise ConfigError(
                 "no such shape", self.shape, f"Use one of: {', '.join(get_args(Shape))}.", "shape"
             )
-        if not isinstance(self.warmup, int) or self.warmup < 0:
+        whole = isinstance(self.warmup, int) and not isinstance(self.warmup, bool)
+        if not whole or self.warmup < 0:
             raise ConfigError("warmup must be a whole number >= 0", self.warmup, field="warmup")
 
     def at(self, number: int, rounds: int) -> float:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from raypipe.training.learner import Build, Session
     from raypipe.training.survey import Labels
 
-_DEFAULT = "binary:logistic"
 _DEVICES = ("cpu", "cuda")
 _SKETCHES = ("raypipe", "xgboost")
 
@@ -108,7 +107,7 @@ class XGBoost:
     @property
     def objective(self) -> Objective:
         """What is learned."""
-        return objective_named(self.params.get("objective", _DEFAULT))
+        return objective_named(self.params.get("objective", known.DEFAULT_OBJECTIVE))
 
     @property
     def task(self) -> Task:

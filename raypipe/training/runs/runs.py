@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from raypipe.core.errors import ConfigError, RunNotFoundError
+from raypipe.core.settings import check_text
 from raypipe.core.times import utc_now
 from raypipe.lake.lake import check_lake
 from raypipe.training.runs.code import code_version, surroundings
@@ -87,14 +88,19 @@ class Runs:
             limit: how many at most.
 
         Raises:
-            ConfigError: ``where`` is no expression, or it or ``order_by`` names a column that no
-                run has.
+            ConfigError: ``where`` is no expression or does not suit the columns' types, it or
+                ``order_by`` names a column that no run has, or ``limit`` is negative.
         """
         given: object = where
         if not (given is None or isinstance(given, pl.Expr)):
             raise ConfigError(
                 "this is not a polars expression", given, "Pass pl.col(…) and the like.", "where"
             )
+        check_text("order_by", order_by, optional=True)
+        if not isinstance(descending, bool):
+            raise ConfigError("descending is True or False", descending, field="descending")
+        if not (limit is None or (isinstance(limit, int) and limit >= 0)):
+            raise ConfigError("limit must be a whole number >= 0", limit, field="limit")
         frame = self.list().frame
         for name in [*([] if where is None else where.meta.root_names()), order_by]:
             if name is not None and name not in frame.columns:
@@ -106,7 +112,15 @@ class Runs:
                     "where",
                 )
         if where is not None:
-            frame = frame.filter(where)
+            try:
+                frame = frame.filter(where)
+            except pl.exceptions.PolarsError as error:
+                raise ConfigError(
+                    "the expression does not suit the runs' columns",
+                    str(error).partition("\n")[0],
+                    "See Runs.list().frame.schema for their types.",
+                    "where",
+                ) from None
         if order_by is not None:
             frame = frame.sort(order_by, descending=descending, nulls_last=True)
         return RunList(frame if limit is None else frame.head(limit))
@@ -136,11 +150,15 @@ class Runs:
 
         Raises:
             RunNotFoundError: there is no such run.
-            ConfigError: fewer than two were given.
+            ConfigError: fewer than two were given, or one of them twice.
         """
         if len(run_ids) < 2:
             raise ConfigError("a comparison takes two runs or more", len(run_ids), field="run_ids")
         found = [self.get(one) for one in run_ids]
+        ids = [one.run_id for one in found]
+        again = [one for one in ids if ids.count(one) > 1]
+        if again:
+            raise ConfigError("a run is compared with itself", again[0], field="run_ids")
         return Comparison.of(found)
 
     def curves(self, *run_ids: str, metric: str | None = None) -> Curves:

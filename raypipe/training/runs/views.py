@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from raypipe.training.runs.record import RunRecord
 
 _SHOWN = 30
+_CELL = 200  # characters of a value in a notebook's table
 _WIDE: Any = {
     "tbl_cols": -1,
     "tbl_width_chars": 400,
@@ -183,5 +184,9 @@ def _text(value: Any) -> str | None:
 
 
 def _table(frame: pl.DataFrame) -> str:
-    rows = ([_text(value) or "" for value in row] for row in frame.iter_rows())
+    rows = ([_short(_text(value) or "") for value in row] for row in frame.iter_rows())
     return html_table(frame.columns, rows)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _CELL else f"{text[:_CELL]}…"

@@ -108,8 +108,8 @@ def _ends(name: str, domain: Any) -> list[Any]:
             if not isinstance(value, _PLAIN):
                 raise ConfigError(
                     f"the choices of {name!r} must be numbers, text, booleans or None",
-                    value,
-                    "A search is written down, so it needs plain values.",
+                    f"{value!r}, of type {type(value).__name__}",
+                    "A search is written down: give Python's own values, of an array its tolist().",
                     "space",
                 )
         return list(choices)
