@@ -27,17 +27,17 @@ LANES = 2
 # The longest first, so that no lane is left with one of them at the end. A folder, or files of one
 # that have a process to themselves.
 LONG = (
-    "tests/unit/lake",
     "tests/faults/test_training_*.py",
     "tests/e2e",
-    "tests/examples",
     "tests/faults/test_tuning_*.py",
-    "tests/unit/training",
+    "tests/examples",
+    "tests/unit/lake",
     "tests/faults",
-    "tests/unit/features",
-    "tests/unit/serving",
-    "tests/property",
+    "tests/unit/training",
     "tests/unit/engine",
+    "tests/unit/features",
+    "tests/property",
+    "tests/unit/serving",
 )
 
 
