@@ -170,9 +170,10 @@ def _read(
     wanted += [at for number in needed for at in plan.steps[number].source.values()]
     makers, columns = _needs(plan, wanted)
     needed |= makers
+    read = columns.union(share.inputs)
     work = Pass(
         plan=plan,
-        columns=tuple(n for n in plan.raw if n in columns or n in share.inputs),
+        columns=tuple(n for n in plan.raw if n in read),
         steps=tuple(step for step in plan.steps if step.number in needed),
         fitted={number: fitted[number] for number in needed},
         ready=tuple(share.ready),
