@@ -104,24 +104,41 @@ class Book:
             return self._decider is not None and self._decider.stops(number, rounds, figure)
 
     def end(self, one: Ended) -> None:
-        """Writes a trial down; after this no process repeats it.
+        """Counts a trial that ended, and writes it down.
 
         Raises:
             LakeAccessError: the lake's storage failed.
         """
+        self.keep(self.take(one))
+
+    def take(self, one: Ended) -> Ended:
+        """Counts a trial that ended: the next is proposed, and others stop, by it too.
+
+        Returns:
+            What is to be kept of it.
+        """
         before = self._again.get(one.number)
         if before is not None:
             one = _joined(before, one)
-        fault_point("tuning:before-trial")
-        with self._writing:
-            self._trials.tell(one, 0 if before is None else before.attempts)
-        fault_point("tuning:after-trial")
         with self._lock:
             self._proposals.tell(one)
             if self._decider is not None and one.history and not one.failed:
                 self._decider.end(one.number, *one.history[-1])
             self._ended[one.number] = one
             self._tell()
+        return one
+
+    def keep(self, one: Ended) -> None:
+        """Writes down a trial that was taken; after this no process repeats it.
+
+        Raises:
+            LakeAccessError: the lake's storage failed.
+        """
+        before = self._again.get(one.number)
+        fault_point("tuning:before-trial")
+        with self._writing:
+            self._trials.tell(one, 0 if before is None else before.attempts)
+        fault_point("tuning:after-trial")
         _logger.info("trial %d %s: %s=%s", one.number, one.status, self._metric, one.value)
 
     def _tell(self) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from raypipe.engine.cluster import cores
 from raypipe.engine.threads import Awaited
 from raypipe.training.learner import Shared
 from raypipe.training.tuning.attempts import Attempts
@@ -12,6 +15,7 @@ from raypipe.training.tuning.trial import Interrupted, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from raypipe.training.learner import Build
     from raypipe.training.tuning.book import Book
@@ -34,14 +38,15 @@ def run_local(task: Task, sets: Sets, folder: str, book: Book, workers: int) -> 
         LakeAccessError: a trial could not be written down; the same search goes on.
         KeyboardInterrupt: Ctrl-C; trials that ended are kept, and the same search goes on.
     """
-    shared = Shared(threads=task.threads * workers)
+    shared = Shared(threads=max(task.threads, min(task.threads * workers, cores())))
     build, stop = task.build(shared, folder), threading.Event()
     errors: list[BaseException] = []
+    writes = _Writes(book, workers)
 
     def work() -> None:
         try:
             while not stop.is_set() and (coming := book.next()) is not None:
-                book.end(_grown(task, sets, build, book, *coming, stop))
+                writes.add(book.take(_grown(task, sets, build, book, *coming, stop)))
         except Interrupted:
             return
         except BaseException as error:  # noqa: BLE001 - raised where the threads are awaited
@@ -61,9 +66,54 @@ def run_local(task: Task, sets: Sets, folder: str, book: Book, workers: int) -> 
         for thread in threads:
             if thread.ident is not None:  # it was started
                 thread.wait()
+        writes.close()
         raise
+    writes.close(lost=bool(errors))
     if errors:
         raise errors[0]
+
+
+class _Writes:
+    """Writes trials down, one after the other, while others grow: a write waits for the disk.
+
+    Args:
+        book: has the trials.
+        most: how many may wait to be written; whoever adds another one waits, too.
+    """
+
+    def __init__(self, book: Book, most: int) -> None:
+        self._book, self._most = book, most
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="raypipe-trials")
+        self._waiting: deque[Future[None]] = deque()
+
+    def add(self, one: Ended) -> None:
+        """Writes a trial down soon.
+
+        Raises:
+            LakeAccessError: one could not be written.
+        """
+        self._waiting.append(self._pool.submit(self._book.keep, one))
+        while len(self._waiting) > self._most:
+            self._first()
+
+    def close(self, *, lost: bool = False) -> None:
+        """Returns when all are written, or what is being written if the others are lost anyway.
+
+        Raises:
+            LakeAccessError: one could not be written; those after it are lost.
+        """
+        try:
+            while self._waiting and not lost:
+                self._first()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _first(self) -> None:
+        try:
+            first = self._waiting.popleft()
+        except IndexError:  # another thread waits for it
+            return
+        first.result()
 
 
 def _grown(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError, TrainingError
+from raypipe.core.errors import ConfigError, SchemaError, TrainingError
 from raypipe.training.tuning.schedulers import Decider, scheduler
 from raypipe.training.tuning.trials import TABLE
 from tests.faults.failing_learner import Failing
@@ -137,3 +139,15 @@ def test_a_report_counts_once() -> None:
                 assert not any(twice.stops(number, n, n * figure) for n in range(1, rounds + 1))
                 if said:
                     break
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_trial_that_cannot_be_written_down_ends_the_search(lake: rp.Lake, workers: int) -> None:
+    """Trials are written while others grow: the error comes out all the same."""
+    odd = pl.DataFrame({"tuning_id": ["another"], "rounds": ["text"]})
+    lake.table(TABLE).append(odd)
+    with pytest.raises(SchemaError, match="rounds"):
+        tuned(lake, run_on="local", num_samples=500, workers=workers)
+    assert lake.table(TABLE).at().count() == 1
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("raypipe-trial")]
