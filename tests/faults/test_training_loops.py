@@ -169,7 +169,7 @@ def test_xgboost_by_hand(ray_session: None, lake: rp.Lake) -> None:
     made = trainer.fit(rows, rows)
     assert made.bundle.native.num_boosted_rounds() == 5
     assert made.history["valid"]["rows"] == [1050.0]
-    own = rp.XGBoost(rounds=5, learning_rate=0.3)
+    own = rp.XGBoost(rounds=5, learning_rate=0.3, sketch="xgboost")
     other = rp.Trainer(
         small.recipe(), label="late", learner=own, num_workers=2, seed=7, run_on="local"
     ).fit(rows)
