@@ -68,12 +68,6 @@ class Sketch:
         for column, values in zip(self._columns[part], turned, strict=True):
             column.update(values)
 
-    @property
-    def infinite(self) -> bool:
-        """Whether one of this rank's values is."""
-        known = [ends for ends in (one.ends for one in self._columns) if ends[0] <= ends[1]]
-        return bool(np.isinf(known).any())
-
     def representatives(self) -> Floats:
         """Of the rows of all ranks: a column each, and as many rows as the longest takes.
 
