@@ -119,25 +119,46 @@ class ColumnSketch:
         block: values that are sorted at a time: a power of two, 64 for each bin at least.
     """
 
-    __slots__ = ("_block", "_each", "_ends", "_few", "_levels", "_rest")
+    __slots__ = ("_begun", "_block", "_each", "_ends", "_few", "_held", "_levels")
 
     def __init__(self, max_bin: int, block: int = BLOCK) -> None:
         self._block = block
         self._each = _each(max_bin, block)
         self._few: Spread | None = _spread_of(np.empty(0, np.float32))
         self._levels: list[list[Floats]] = []
-        self._rest = np.empty(0, np.float32)
+        self._begun = np.empty(0, np.float32)  # a block; it grows, since many columns have one
+        self._held = 0  # values of it
         self._ends = np.array([np.inf, -np.inf], np.float32)
 
     def update(self, values: Floats) -> None:
         """Takes the next values; NaN is missing."""
         missing = np.isnan(values)
         known = values[~missing] if missing.any() else values
-        held = np.concatenate((self._rest, known)) if len(self._rest) else known
-        whole = len(held) // self._block * self._block
-        for start in range(0, whole, self._block):
-            self._take(np.sort(held[start : start + self._block]))
-        self._rest = held[whole:].copy()
+        at = 0
+        while at < len(known):
+            some = known[at : at + self._block - self._held]
+            at += len(some)
+            if len(some) == self._block:
+                self._take(np.sort(some))
+                continue
+            self._begin(some)
+            if self._held == self._block:
+                self._held = 0
+                self._take(np.sort(self._begun))
+
+    def _begin(self, values: Floats) -> None:
+        stop = self._held + len(values)
+        if stop > len(self._begun):
+            larger = np.empty(min(self._block, max(stop, 2 * len(self._begun))), np.float32)
+            larger[: self._held] = self._rest
+            self._begun = larger
+        self._begun[self._held : stop] = values
+        self._held = stop
+
+    @property
+    def _rest(self) -> Floats:
+        """The values that do not fill a block yet."""
+        return self._begun[: self._held]
 
     def spread(self) -> Spread:
         """How the values so far are spread."""

@@ -23,13 +23,16 @@ from raypipe.training.cut_points import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from raypipe.training.cut_points import Floats
 
 _TURNED = 2048  # rows that are laid out by column at a time, as many as a core's cache holds
 _TOGETHER = 32  # columns that a thread lays out at a time
-_TOLD = 4096  # values of a column that a rank tells the others
+_TOLD = 4096  # values of a column that a rank tells the others, at least
+_TOLD_A_BIN = 16  # so that what is not told is a 32nd of a bin
 _TOLD_AT_ONCE = 2**21  # by all ranks
 
 
@@ -86,17 +89,23 @@ class Sketch:
 
         if xgboost.collective.get_world_size() == 1:
             return list(self._pool.map(lambda one: found(one.spread()), self._columns))
-        told = self._pool.map(lambda one: thinned(one.spread(), _TOLD - 2), self._columns)
-        return list(self._pool.map(found, _of_all_ranks(list(told))))
+        most = max(_TOLD, _TOLD_A_BIN * self._max_bin)
+        told = list(self._pool.map(lambda one: thinned(one.spread(), most - 2), self._columns))
+        return list(self._pool.map(found, _of_all_ranks(told, most)))
 
 
-def _of_all_ranks(mine: list[Spread]) -> list[Spread]:
-    """The spreads of the columns over all ranks, the same on each."""
-    most = max(1, _TOLD_AT_ONCE // (xgboost.collective.get_world_size() * _TOLD))
-    found: list[Spread] = []
+def _of_all_ranks(mine: list[Spread], each: int) -> Iterator[Spread]:
+    """The spreads of the columns over all ranks, the same on each, a few columns at a time.
+
+    All of them at once would take as many times the memory of ``mine`` as there are ranks.
+
+    Args:
+        mine: of this rank, a column each.
+        each: how many values of a column a rank tells at most.
+    """
+    most = max(1, _TOLD_AT_ONCE // (xgboost.collective.get_world_size() * each))
     for start in range(0, len(mine), most):
-        found += _some_of_all_ranks(mine[start : start + most])
-    return found
+        yield from _some_of_all_ranks(mine[start : start + most])
 
 
 def _some_of_all_ranks(mine: list[Spread]) -> list[Spread]:

@@ -197,7 +197,7 @@ def test_a_sketch_holds_no_more_than_is_told(rows):
     sketch = ColumnSketch(256)
     for _ in range(0, rows, BLOCK):
         sketch.update(np.random.default_rng(0).random(min(rows, BLOCK), np.float32))
-    held = sketch._rest.nbytes + sum(one.nbytes for level in sketch._levels for one in level)
+    held = sketch._begun.nbytes + sum(one.nbytes for level in sketch._levels for one in level)
     assert held <= held_bytes(rows, 1, 256)
 
 

@@ -13,6 +13,8 @@ import xgboost
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError
+from raypipe.training import sketching
+from raypipe.training.cut_points import MOST_BINS
 from raypipe.training.learner import learner_from
 from raypipe.training.sketching import Sketch
 
@@ -142,6 +144,29 @@ def test_ranks_agree_also_one_without_rows_and_one_without_a_value() -> None:
         below = np.searchsorted(ordered, table[1:16, number])
         wanted = np.arange(1, 16) * len(ordered) / 16
         assert np.abs(below - wanted).max() <= len(ordered) / (8 * 16)
+
+
+def test_ranks_are_as_near_with_the_most_bins_as_with_few() -> None:
+    """What a rank tells of a column grows with the bins."""
+    features = np.random.default_rng(7).normal(size=(200_000, 1)).astype(np.float32)
+    found = as_ranks([features[:120_000], features[120_000:]], MOST_BINS)
+    assert len(set(found)) == 1
+    table = np.frombuffer(found[0], np.float32)
+    assert len(table) == MOST_BINS + 1
+    below = np.searchsorted(np.sort(features[:, 0]), table[1:-1])
+    wanted = np.arange(1, MOST_BINS) * len(features) / MOST_BINS
+    assert np.abs(below - wanted).max() <= len(features) / (8 * MOST_BINS)
+
+
+def test_ranks_find_the_same_of_all_columns_at_once_and_of_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features = np.random.default_rng(8).normal(size=(9_000, 5)).astype(np.float32)
+    features[:, 3] = np.nan  # no rank has a value
+    parts = np.array_split(features, 3)
+    together = as_ranks(parts, 16)
+    monkeypatch.setattr(sketching, "_TOLD_AT_ONCE", 1)
+    assert as_ranks(parts, 16) == together
 
 
 @pytest.mark.parametrize("rare", [False, True])
