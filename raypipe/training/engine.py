@@ -26,6 +26,7 @@ from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.lean import SLEEPING
 from raypipe.engine.seats import Seats
 from raypipe.training.groups import free_leaked
+from raypipe.training.lost import told_of_another
 from raypipe.training.ranks import run_rank
 from raypipe.training.rounds import Job, checkpoints_of
 
@@ -216,13 +217,18 @@ def fit_through(
 def _unfinished(run_id: str, error: BaseException) -> TrainingError:
     return TrainingError(
         f"run {run_id} did not finish",
-        _reason(error),
+        reason(error),
         "What was done is kept: the same fit goes on from the last checkpoint.",
     )
 
 
-def _reason(error: BaseException) -> str:
-    """The line that names the error, out of all the lines of a worker's trace."""
+def reason(error: BaseException) -> str:
+    """The line that names what went wrong, out of all the lines of the workers' traces.
+
+    Args:
+        error: of Ray's; its text has the end of each rank's trace, one after the other.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if _NAMES_AN_ERROR.match(line)]
-    return (named or lines or [type(error).__name__])[-1][:300]
+    own = [line for line in named if not told_of_another(line)]
+    return (own or named or lines or [type(error).__name__])[-1][:300]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from raypipe.core.errors import RaypipeError, TrainingError
 from raypipe.engine.threads import Awaited
 from raypipe.training.checkpoints import Saver
+from raypipe.training.lost import told_of_another
 from raypipe.training.rounds import checkpoints_of, work
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class _Ranks:
 
     def _cause(self) -> BaseException:
         real = [e for e in self.errors.values() if not isinstance(e, threading.BrokenBarrierError)]
-        first = (real or list(self.errors.values()))[0]
+        own = [e for e in real if not told_of_another(str(e))]
+        first = (own or real or list(self.errors.values()))[0]
         if isinstance(first, RaypipeError | OSError):
             return first
         error = TrainingError(

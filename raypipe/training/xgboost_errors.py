@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import xgboost
 
 from raypipe.core.errors import TrainingError
+from raypipe.training.lost import LOST, told_of_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ def in_words(what: str) -> Iterator[None]:
 
 def first_words(text: str) -> str:
     """XGBoost's reason, without the place in its source and the trace of C++ around it."""
+    if told_of_another(text):
+        return LOST
     lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Stack trace", "[bt]"))]
     first = (told or ["no reason given"])[0]
