@@ -26,7 +26,7 @@ from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.lean import SLEEPING
 from raypipe.engine.seats import Seats
 from raypipe.training.groups import free_leaked
-from raypipe.training.lost import told_of_another
+from raypipe.training.lost import COLLECTIVE, LOST
 from raypipe.training.ranks import run_rank
 from raypipe.training.rounds import Job, checkpoints_of
 
@@ -230,5 +230,5 @@ def reason(error: BaseException) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if _NAMES_AN_ERROR.match(line)]
-    own = [line for line in named if not told_of_another(line)]
+    own = [line for line in named if not (LOST in line or COLLECTIVE in line)]
     return (own or named or lines or [type(error).__name__])[-1][:300]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import xgboost
 
 from raypipe.core.errors import TrainingError
-from raypipe.training.lost import LOST, told_of_another
+from raypipe.training.lost import COLLECTIVE, LOST, told_of_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PLACE = re.compile(r"^\S*/src/\S+?:\d+: (?:Check failed: .*? ?: )?")
+_CAUSES = re.compile(r"^- \[[^\]]*\]: (.+)$", re.MULTILINE)  # the first is the outermost
 
 
 @contextlib.contextmanager
@@ -34,6 +35,9 @@ def first_words(text: str) -> str:
     """XGBoost's reason, without the place in its source and the trace of C++ around it."""
     if told_of_another(text):
         return LOST
+    together = _CAUSES.findall(text) if COLLECTIVE in text else []
+    if together:
+        return str(together[-1])[:300]
     lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Stack trace", "[bt]"))]
     first = (told or ["no reason given"])[0]

@@ -14,8 +14,8 @@ import raypipe as rp
 from raypipe.core.errors import RecipeError, TrainingError
 from raypipe.training.engine import reason
 from raypipe.training.local import _Ranks
-from raypipe.training.lost import LOST, told_of_another
-from raypipe.training.xgboost_errors import in_words
+from raypipe.training.lost import LOST
+from raypipe.training.xgboost_errors import first_words, in_words
 from tests import small
 
 OWN = RecipeError("the feature 'x' is infinite in a row", "inf")
@@ -82,10 +82,25 @@ def test_of_the_traces_of_ray_train_that_of_the_rank_is_told(errors: tuple[Excep
     assert reason(RuntimeError(text)).endswith(str(OWN))
 
 
+NCCL = """[1:2:3] /__w/xgboost/src/collective/result.cc:83: [gpu_hist.cu:12|1:2:3]:
+
+- [comm.cu:45|1:2:3]: Bootstrap failed.
+- [nccl_stub.cc:9|1:2:3]: Failed to load nccl.
+Stack trace:
+  [bt] (0) libxgboost.so(+0x2c1a8c) [0x7f2d49cc1a8c]
+"""
+
+
+def test_what_ranks_cannot_do_together_for_another_reason_is_told() -> None:
+    assert first_words(NCCL) == "Failed to load nccl."
+    broken = TrainingError("XGBoost cannot take the rows", first_words(NCCL))
+    text = snippet(0, broken) + snippet(1, xgboost.core.XGBoostError(NCCL))
+    assert reason(RuntimeError(text)).endswith(str(broken))
+
+
 def test_where_nobody_knows_more_that_is_told() -> None:
     told = reason(RuntimeError(snippet(0, WAITED)))
     assert told.endswith(str(WAITED))
-    assert told_of_another(told)
     assert reason(RuntimeError()) == "RuntimeError"
 
 
