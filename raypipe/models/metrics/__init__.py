@@ -136,11 +136,9 @@ def evaluate(
     Raises:
         ConfigError: as ``Metric``.
     """
-    given = np.asarray(scores, dtype=np.float64)
-    margins = bool(given.size) and (given.min() < 0.0 or given.max() > 1.0)
     figures = {
         metric.name: float("nan")
-        if metric.probabilities and margins
+        if metric.lacks_probabilities(scores)
         else metric(labels, scores, weights=weights, groups=groups)
         for metric in _USUAL[kind]
     }

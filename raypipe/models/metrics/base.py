@@ -107,13 +107,24 @@ class Metric:
         if not np.isfinite(p).all():
             bad = p[~np.isfinite(p)]
             raise ConfigError(f"{self.name} needs finite scores", float(bad.ravel()[0]))
-        if self.probabilities and (p.min() < 0.0 or p.max() > 1.0):
+        if self.lacks_probabilities(p):
             raise ConfigError(
                 f"{self.name} needs scores that are probabilities",
                 float(p[(p < 0.0) | (p > 1.0)][0]),
                 "Pass probabilities, from 0 to 1; a margin m is one by 1 / (1 + exp(-m)).",
                 "scores",
             )
+
+    def lacks_probabilities(self, scores: Any) -> bool:
+        """Whether it needs probabilities, and one of the scores is none.
+
+        Raises:
+            ConfigError: they are no numbers.
+        """
+        if not self.probabilities:
+            return False
+        p = self._numbers(scores, "scores")
+        return bool(p.size) and bool(p.min() < 0.0 or p.max() > 1.0)
 
     def better(self, one: float, other: float) -> bool:
         """Whether the first figure is strictly better; NaN is never better."""

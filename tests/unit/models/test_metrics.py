@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +164,10 @@ def test_margins_have_figures_of_order_and_no_others() -> None:
     assert figures["roc_auc"] == metrics.roc_auc([0, 0, 1, 1], 1 / (1 + np.exp(-MARGINS)))
     assert metrics.ndcg()([0, 0, 1, 1], MARGINS, groups=[0, 0, 0, 0]) == 1.0
     assert metrics.recall_at_precision(0.9)([0, 0, 1, 1], MARGINS) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression", "multiclass"])
+@pytest.mark.parametrize("scores", [["a", "b"], [[0.1], [0.2, 0.3]], [None, "0.5?"]])
+def test_scores_that_are_no_numbers_are_refused_in_our_words(kind: Any, scores: Any) -> None:
+    with pytest.raises(ConfigError, match="needs scores that are numbers"):
+        metrics.evaluate([0, 1], scores, kind=kind)
