@@ -47,6 +47,8 @@ def run_note(lake: Lake, run_id: str, learner: Learner) -> str:
     if learner.takes.loop:  # only Ray Train knows its checkpoints
         return f"Run {run_id} is kept with what its loop has reported: {call} goes on."
     newest = max(Checkpoints(lake, run_id).names(), default=None)
+    if newest is None and not learner.takes.resumes:
+        return f"Of run {run_id} no round is kept, since it cannot go on: {call} begins it again."
     if newest is None:
         return f"Run {run_id} has no round yet: {call} begins it again."
     rounds = int(newest.rpartition("/")[2])
