@@ -78,6 +78,12 @@ class RaypipeError(Exception):
         return (type(self), (self.what, self.got, self.act, self.field))
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether the same call, tried again, may do better: not if what it was given was refused."""
+    refused = isinstance(error, RaypipeError) and error.fault == "user" and not error.retryable
+    return not refused
+
+
 class ConfigError(RaypipeError, ValueError):
     """A setting or an argument is not usable; nothing was done."""
 

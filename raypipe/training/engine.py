@@ -17,6 +17,7 @@ import ray
 import ray.train
 from ray import cloudpickle
 from ray.exceptions import RayError
+from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -24,6 +25,7 @@ from raypipe.core.errors import ResourceError, TrainingError
 from raypipe.engine.cluster import ClusterInfo, ensure_ray
 from raypipe.engine.folders import OwnedFolder
 from raypipe.engine.lean import SLEEPING
+from raypipe.engine.refusals import Refusals, refusal
 from raypipe.engine.seats import Seats
 from raypipe.training.groups import free_leaked
 from raypipe.training.lost import COLLECTIVE, LOST
@@ -76,6 +78,8 @@ class Quiet:
     def _initialize_and_run_controller(self, **given: Any) -> Result:
         if self.local and type(given.get("scaling_policy")) is FixedScalingPolicy:
             given["scaling_policy"] = Seats(given["scaling_policy"].scaling_config)
+        if type(given.get("failure_policy")) is DefaultFailurePolicy:
+            given["failure_policy"] = Refusals(given["failure_policy"].failure_config)
         return super()._initialize_and_run_controller(**given)  # type: ignore[misc]
 
 
@@ -131,8 +135,8 @@ def run_train(
 
     Raises:
         ResourceError: the cluster can never hold the workers.
-        TrainingError: a rank failed more than ``max_failures`` times, or failed with an error that
-            a retry cannot mend.
+        RaypipeError: a rank refused what it was given, as it would in this process.
+        TrainingError: a rank failed more than ``max_failures`` times.
     """
     info = check_capacity(num_workers, cpus_per_worker, gpus)
     per_worker = resources(cpus_per_worker, gpus)
@@ -192,6 +196,7 @@ def fit_through(
         max_failures: how often a lost controller is started again.
 
     Raises:
+        RaypipeError: a worker refused what it was given, which no retry can mend.
         TrainingError: workers failed more often than the trainer allows, or the controller did.
     """
     for key, value in (_SETTINGS | (_LOCAL_SETTINGS if info.local else {})).items():
@@ -201,7 +206,7 @@ def fit_through(
         try:
             return trainer.fit()
         except ray.train.TrainingFailedError as error:
-            raise _unfinished(run_id, error) from error
+            raise refusal(error) or _unfinished(run_id, error) from error
         except RayError as error:  # the controller died; its placement group outlives it
             free_leaked()
             if attempt == max_failures:

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ResourceError
+from raypipe.core.errors import RecipeError, ResourceError
 from tests import small
 from tests.faults import drivers
 from tests.faults.training_run import drive, drive_nodes, fill, fit, kept
@@ -28,6 +29,18 @@ def test_more_workers_than_the_cluster_can_give(ray_session: None, tmp_path: Pat
     learner = rp.XGBoost(device="cuda")
     with pytest.raises(ResourceError, match="one GPU"):
         rp.Trainer(small.recipe(), label="late", learner=learner, run_on="ray").fit(rows)
+
+
+def test_rows_that_cannot_be_learned_from_are_told_once(ray_session: None, tmp_path: Path) -> None:
+    """Each of so many failures would take seconds."""
+    table = rp.Lake(str(tmp_path / "lake")).table("rows")
+    table.append(small.rows(n=60).with_columns(x=1.0 / pl.lit(0.0)))
+    trainer = rp.Trainer(
+        small.recipe(), label="late", learner=rp.XGBoost(rounds=2), run_on="ray", max_failures=1000
+    )
+    with pytest.raises(RecipeError, match="feature 'x' is infinite in a row") as told:
+        trainer.fit(table.at())
+    assert told.value.field == "x"
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(ray_session: None, tmp_path: Path) -> None:

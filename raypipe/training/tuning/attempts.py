@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from raypipe.core.errors import RaypipeError
+from raypipe.core.errors import may_pass
 from raypipe.training.tuning.trial import Interrupted, Standing, failed
 
 if TYPE_CHECKING:
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from raypipe.training.tuning.trials import Ended
 
 _logger = logging.getLogger(__name__)
-
-
-def may_pass(error: BaseException) -> bool:
-    """Whether the same trial, tried again, may do better: not if its settings were refused."""
-    refused = isinstance(error, RaypipeError) and error.fault == "user" and not error.retryable
-    return not refused
 
 
 class Attempts:

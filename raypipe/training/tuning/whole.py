@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from raypipe.core.errors import EngineError, LakeError, ResourceError
-from raypipe.training.tuning.attempts import may_pass
+from raypipe.core.errors import EngineError, LakeError, ResourceError, may_pass
 from raypipe.training.tuning.space import with_settings
 from raypipe.training.tuning.trial import Standing, failed
 
