@@ -55,15 +55,15 @@ def run_note(lake: Lake, run_id: str, learner: Learner) -> str:
     return f"Run {run_id} is kept at round {rounds} of {learner.rounds}: {call} goes on from there."
 
 
-def search_note(tuning_id: str, ended: int, count: int) -> str:
+def search_note(tuning_id: str, kept: int, count: int) -> str:
     """What is kept of a search, and the call that goes on.
 
     Args:
         tuning_id: the search.
-        ended: trials that are written down.
+        kept: trials that are written down.
         count: how many there are to be.
     """
     return (
-        f"Search {tuning_id} is kept with {ended} of {count} trials: "
+        f"Search {tuning_id} is kept with {kept} of {count} trials: "
         "the same rp.Tuner(…).fit(train, valid) goes on with the others."
     )

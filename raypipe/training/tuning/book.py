@@ -52,6 +52,7 @@ class Book:
         self._decider: Decider | None = None
         self._count, self._metric, self._mode, self._say = count, metric, mode, say
         self._ended = {one.number: one for one in known}
+        self._kept = len(known)
         self._again = {one.number: one for one in again}
         self.open = [number for number in range(count) if number not in self._ended]
         self._coming = iter(self.open)
@@ -80,6 +81,11 @@ class Book:
         """The trials that ended, by number."""
         with self._lock:
             return [self._ended[number] for number in sorted(self._ended)]
+
+    @property
+    def kept(self) -> int:
+        """How many trials are written down."""
+        return self._kept
 
     @property
     def whole(self) -> bool:
@@ -138,6 +144,7 @@ class Book:
         fault_point("tuning:before-trial")
         with self._writing:
             self._trials.tell(one, 0 if before is None else before.attempts)
+            self._kept += 1
         fault_point("tuning:after-trial")
         _logger.info("trial %d %s: %s=%s", one.number, one.status, self._metric, one.value)
 

@@ -68,7 +68,7 @@ def run_local(task: Task, sets: Sets, folder: str, book: Book, workers: int) -> 
                 thread.wait()
         writes.close()
         raise
-    writes.close(lost=bool(errors))
+    writes.close()
     if errors:
         raise errors[0]
 
@@ -85,6 +85,7 @@ class _Writes:
         self._book, self._most = book, most
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="raypipe-trials")
         self._waiting: deque[Future[None]] = deque()
+        self._failed = False
 
     def add(self, one: Ended) -> None:
         """Writes a trial down soon.
@@ -92,21 +93,33 @@ class _Writes:
         Raises:
             LakeAccessError: one could not be written.
         """
-        self._waiting.append(self._pool.submit(self._book.keep, one))
+        self._waiting.append(self._pool.submit(self._keep, one))
         while len(self._waiting) > self._most:
             self._first()
 
-    def close(self, *, lost: bool = False) -> None:
-        """Returns when all are written, or what is being written if the others are lost anyway.
+    def close(self) -> None:
+        """Returns when all are written, after a Ctrl-C too.
 
         Raises:
-            LakeAccessError: one could not be written; those after it are lost.
+            LakeAccessError: one could not be written; none after it is.
         """
         try:
-            while self._waiting and not lost:
+            while self._waiting:
                 self._first()
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown()
+
+    def _keep(self, one: Ended) -> None:
+        """A search that goes on proposes a lost trial again, from those before it: no later one
+        may be known by then.
+        """
+        if self._failed:
+            return
+        try:
+            self._book.keep(one)
+        except BaseException:
+            self._failed = True
+            raise
 
     def _first(self) -> None:
         try:

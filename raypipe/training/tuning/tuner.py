@@ -203,7 +203,7 @@ class Tuner:
                     say=line.say,
                     again=again,
                 )
-                with told_kept(lambda: search_note(tuning_id, len(book.ended), self.num_samples)):
+                with told_kept(lambda: search_note(tuning_id, book.kept, self.num_samples)):
                     result = self._run(train, valid, config, tuning_id, book)
                 known = book.ended
         check_any(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from raypipe.core.errors import ConfigError, TrainingError
+from raypipe.core.errors import ConfigError, LakeAccessError, TrainingError
 from raypipe.lake import Lake
 from raypipe.training.trees import XGBoost
+from raypipe.training.tuning.book import Book
+from raypipe.training.tuning.local import _Writes
 from raypipe.training.tuning.pictures import bars, parallel, progress
 from raypipe.training.tuning.result import TuneResult
 from raypipe.training.tuning.schedulers import scheduler
@@ -230,3 +233,58 @@ def test_the_best_so_far_is_of_trials_that_ran_to_their_end() -> None:
     )
     assert best == ["circle"]  # of one trial
     assert each == [["circle"], ["circle"]]
+
+
+def taken(lake: Lake, count: int) -> tuple[Book, _Writes]:
+    """A search whose trials have all ended, and wait to be written down."""
+    book = Book(
+        trials=Trials(lake, "one"),
+        known=(),
+        proposals=Proposals(domains(), "tpe", "min", 3),
+        count=count,
+        metric="rmse",
+        mode="min",
+        say=lambda _: None,
+    )
+    writes = _Writes(book, count)
+    while (coming := book.next()) is not None:
+        writes.add(book.take(ended(*coming)))
+    return book, writes
+
+
+def test_after_a_trial_that_could_not_be_written_down_none_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the lost one would be proposed again by what came after it."""
+    all_wait, tell = threading.Event(), Trials.tell
+
+    def failing(self: Trials, one: Ended, before: int = 0) -> None:
+        if one.number == 1:
+            all_wait.wait()
+            raise LakeAccessError("the disk is away")
+        tell(self, one, before)
+
+    monkeypatch.setattr(Trials, "tell", failing)
+    lake = Lake(str(tmp_path))
+    book, writes = taken(lake, 4)
+    all_wait.set()
+    with pytest.raises(LakeAccessError, match="the disk is away"):
+        writes.close()
+    assert [one.number for one in Trials(lake, "one").known()] == [0]
+    assert (book.kept, len(book.ended)) == (1, 4)
+
+
+def test_trials_that_ended_are_written_down_though_waiting_for_it_is_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(str(tmp_path))
+    book, writes = taken(lake, 4)
+
+    def interrupted(_: _Writes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Writes, "_first", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        writes.close()
+    assert [one.number for one in Trials(lake, "one").known()] == [0, 1, 2, 3]
+    assert book.kept == 4
