@@ -97,12 +97,12 @@ class RunRecord:
 
     def _repr_html_(self) -> str:
         facts = {name: value for name, value in self.flat().items() if value is not None}
-        if self.error is not None:
-            facts["error"] = self.error
         return html_facts(facts, "run")
 
     def flat(self) -> dict[str, Any]:
-        """One row: ``param.…``, ``metric.…``, ``data.…``, ``tag.…`` beside the plain facts."""
+        """One row: ``param.…``, ``metric.…``, ``data.…``, ``tag.…`` beside the plain facts, and the
+        ``error`` of a run that failed.
+        """
         row: dict[str, Any] = {
             "run_id": self.run_id,
             "status": self.status,
@@ -113,6 +113,8 @@ class RunRecord:
             "rows": self.rows,
             "resumed_at": self.resumed_at,
         }
+        if self.error is not None:
+            row["error"] = self.error
         for prefix, values in (
             ("metric", self.metrics),
             ("param", self.params),

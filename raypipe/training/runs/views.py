@@ -40,8 +40,9 @@ class RunList:
     """Runs, a row each.
 
     Attributes:
-        frame: plain facts, then ``metric.…``, ``param.…``, ``data.…``, ``tag.…``, ``code.…`` and
-            ``resource.…``. A column in which runs hold values of several types is text.
+        frame: plain facts, ``error`` where a run failed, then ``metric.…``, ``param.…``,
+            ``data.…``, ``tag.…``, ``code.…`` and ``resource.…``. A column in which runs hold values
+            of several types is text.
     """
 
     frame: pl.DataFrame
@@ -60,9 +61,13 @@ class RunList:
         return self.frame.height
 
     def __repr__(self) -> str:
-        names = [n for n in self.frame.columns if n in _FACTS or n.startswith("metric.")]
+        names = self._told()
         with pl.Config(tbl_rows=_SHOWN, **_WIDE):
             return f"{len(self)} runs\n{self.frame.select(names)}"
+
+    def _told(self) -> list[str]:
+        facts = (*_FACTS, "error")  # there is one where a run failed
+        return [n for n in self.frame.columns if n in facts or n.startswith("metric.")]
 
     def _repr_html_(self) -> str:
         varied = [
@@ -70,7 +75,7 @@ class RunList:
             for name in self.frame.columns
             if name.startswith(("param.", "data.", "tag.")) and self.frame[name].n_unique() > 1
         ]
-        names = [n for n in self.frame.columns if n in _FACTS or n.startswith("metric.")] + varied
+        names = self._told() + varied
         more = f"<p>… of {len(self)} runs</p>" if len(self) > _SHOWN else ""
         return _table(self.frame.select(names).head(_SHOWN)) + more
 

@@ -114,6 +114,7 @@ class TestRuns:
         told(runs, "aaa1", 0.7)
         told(runs, "aab2", 0.8, eta=0.5)
         runs.started("ccc", params={}, data={}, tags={}, packages={}, resources={})
+        assert "error" not in runs.list().frame.columns
         runs.failed("ccc", ValueError("no rows"))
         assert runs.list().ids == ["ccc", "aab2", "aaa1"]
         best = runs.search(pl.col("metric.roc_auc") > 0.6, order_by="metric.roc_auc")
@@ -125,6 +126,9 @@ class TestRuns:
         assert one.environment["packages"] == {"ray": "2.60"}
         assert one.metrics == {"roc_auc": 0.8, "pr_auc": None}
         assert runs.get("ccc").error == "ValueError: no rows"
+        assert runs.list().frame["error"].to_list() == ["ValueError: no rows", None, None]
+        assert "ValueError: no rows" in repr(runs.list())
+        assert runs.search(pl.col("error").is_null()).ids == ["aab2", "aaa1"]
         assert runs.list().frame["param.learner.eta"].to_list() == [None, 0.5, None]
         with pytest.raises(RunNotFoundError, match="several runs"):
             runs.get("aa")
