@@ -247,7 +247,7 @@ def _check_ends(name: str | None, rows: int, low: float, high: float) -> None:
         raise RecipeError(
             f"the label {name!r} is the same in every row",
             repr(low),
-            "Give rows of at least two classes.",
+            "Give rows of at least two labels.",
             name,
         )
     if not (abs(low) < float("inf") and abs(high) < float("inf")):

@@ -113,4 +113,5 @@ def _check(name: str, value: object, low: int, *, optional: bool = False) -> Non
     if optional and value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ConfigError(f"{name} must be a whole number >= {low}", value, field=name)
+        act = "Give bytes, such as 512 * 1024**2." if name == "memory_budget" else None
+        raise ConfigError(f"{name} must be a whole number >= {low}", value, act, name)

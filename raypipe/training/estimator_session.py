@@ -101,8 +101,20 @@ class EstimatorSession:
         """
         made = estimator(self._learner, self._build.seed, self._build.threads)
         self._check(self._train, made)
-        self._model = fitted(made, self._train, self._build.threads)
+        try:
+            self._model = fitted(made, self._train, self._build.threads)
+        except RecipeError as error:
+            empty = self._without_value()
+            if error.act is not None or empty is None:
+                raise
+            act = f"The feature {empty!r} is missing in every row: leave it out of the recipe."
+            raise RecipeError(error.what, error.got, act, empty) from error
         return self._figures()
+
+    def _without_value(self) -> str | None:
+        """The first feature that is missing in every row."""
+        lacking = np.isnan(self._train.features).all(axis=0)
+        return self._build.features[int(lacking.argmax())] if lacking.any() else None
 
     def _check(self, batch: Batch, made: Any) -> None:
         if takes_missing(made):

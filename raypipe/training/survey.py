@@ -302,8 +302,10 @@ def _role_fault(rows: pl.DataFrame, roles: Roles) -> tuple[str, str, str] | None
         values = _as_learned(column)
         bad = ~np.isfinite(values) | ((values < 0.0) if name == roles.weight else False)
         if bad.any():
-            kind = "weight" if name == roles.weight else "base margin"
-            return f"a {kind} cannot be this", repr(float(column.to_numpy()[bad][0])), name
+            what = f"a base margin, {name!r}, is not finite in 32 bits"
+            if name == roles.weight:
+                what = f"a weight, {name!r}, is below 0 or not finite in 32 bits"
+            return what, repr(float(column.to_numpy()[bad][0])), name
     return None
 
 

@@ -208,3 +208,13 @@ def test_a_loss_of_scores_that_are_no_probabilities(metric: str) -> None:
     with pytest.raises(ConfigError, match="does not suit binary:hinge"):
         rp.XGBoost(params={"objective": "binary:hinge", "eval_metric": "logloss"})
     assert rp.XGBoost(params={"objective": "binary:logitraw"}).metrics == ["auc"]
+
+
+def test_a_feature_without_a_value_is_named_where_the_estimator_takes_none(lake_root: str) -> None:
+    """Histogram boosting seeks bins of it, and only says that a window is too wide."""
+    gap = small.rows(n=60).with_columns(gap=pl.lit(None, pl.Float64))
+    learner = rp.Sklearn(estimator="HistGradientBoostingClassifier", params={"max_iter": 2})
+    made = rp.Trainer(rp.Recipe(rp.transforms.select("x", "gap")), label="late", learner=learner)
+    with pytest.raises(RecipeError, match="The feature 'gap' is missing in every row") as error:
+        made.fit(snapshot(lake_root, gap))
+    assert error.value.field == "gap"

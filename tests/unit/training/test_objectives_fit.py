@@ -170,8 +170,8 @@ def test_labels_that_do_not_suit_the_objective(snapshot: rp.Snapshot) -> None:
 @pytest.mark.parametrize(
     ("role", "value", "message"),
     [
-        ("weight", 1e300, "a weight cannot be this: got 1e\\+300"),
-        ("base_margin", -1e300, "a base margin cannot be this: got -1e\\+300"),
+        ("weight", 1e300, "a weight, 'role', is below 0 or not finite in 32 bits: got 1e\\+300"),
+        ("base_margin", -1e300, "a base margin, 'role', is not finite in 32 bits: got -1e\\+300"),
         ("weight", 0.0, "'role' is 0 in every row of train="),
         ("weight", 1e-60, "'role' is 0 in every row of train="),
     ],

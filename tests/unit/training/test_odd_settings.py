@@ -30,6 +30,10 @@ SEVERAL = {"objective": "multi:softprob", "num_class": 3}
         (lambda: rp.LightGBM(params={"nthread": 3}), r"Use Trainer\(cpus_per_worker=\)"),
         (lambda: rp.LightGBM(params={"verbosity": 1}), "in Runs"),
         (lambda: rp.Schedule(start=0.3, end=1e-300, shape="exponential"), "and this one is 0 th"),
+        (
+            lambda: rp.Trainer(small.recipe(), label="late", memory_budget="512MB"),  # type: ignore[arg-type]
+            r">= 67108864: got 512MB\. Give bytes, such as",
+        ),
         (lambda: rp.Schedule(start=0.3, end=0.1, warmup=True), "warmup must be a whole number"),
     ],
 )
