@@ -10,7 +10,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError, SchemaError
 from raypipe.core.markup import html_table
-from raypipe.models import labelled_scores, metrics
+from raypipe.models import labelled_scores, metrics, weighted_scores
 from raypipe.models.evaluation import interval
 from raypipe.models.evaluation.intervals import check_draws
 from raypipe.training.figures import gives_margins, gives_scores
@@ -162,7 +162,8 @@ def backtest(
 ) -> Backtest:
     """Trains and judges once for each split; each training is a run of its own in the lake.
 
-    A fold's recipe is fitted on its training rows alone. Killed anywhere and called again, it goes
+    A fold's recipe is fitted on its training rows alone. Where the trainer has weights, figures
+    count a row by its weight, as those of a run do. Killed anywhere and called again, it goes
     on: folds that are finished are read back.
 
     Args:
@@ -193,10 +194,15 @@ def backtest(
     folds = []
     for split in splits:
         run = trainer.fit(rows.where(split.train(time)))
-        labels, scores = labelled_scores(run.bundle, rows.where(split.test(time)))
+        judged, weight = rows.where(split.test(time)), trainer.roles.weight
+        weights = None
+        if weight is None:
+            labels, scores = labelled_scores(run.bundle, judged)
+        else:
+            labels, scores, weights = weighted_scores(run.bundle, judged, weight)
+        draws: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
         figures = {
-            one.name: interval(one, labels, scores, level=level, resamples=resamples, seed=seed)
-            for one in chosen
+            one.name: interval(one, labels, scores, weights=weights, **draws) for one in chosen
         }
         folds.append(Fold(split=split, run=run, rows=len(labels), figures=figures))
     return Backtest(folds=tuple(folds), metrics=tuple(one.name for one in chosen))

@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from raypipe.core.errors import ConfigError
+from raypipe.models.metrics import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from raypipe.models.metrics import Metric
 
 
 _LEAST = 100
@@ -76,6 +75,7 @@ def interval(
     labels: Any,
     scores: Any,
     *,
+    weights: Any = None,
     groups: Any = None,
     clusters: Any = None,
     level: float = 0.95,
@@ -88,6 +88,8 @@ def interval(
         metric: what to take; ranking metrics draw whole groups.
         labels: as the metric takes them.
         scores: as the metric takes them.
+        weights: numbers >= 0 that count rows more or less, as the metric takes them; a row is drawn
+            with its weight.
         groups: for ranking metrics.
         clusters: keys of rows that are drawn together.
         level: the share that the interval holds, between 0 and 1.
@@ -97,12 +99,15 @@ def interval(
     Raises:
         ConfigError: a value is out of its range, or as ``Metric``.
     """
-    value = metric(labels, scores, groups=groups)
+    check_metric(metric)
+    value = metric(labels, scores, weights=weights, groups=groups)
+    w = None if weights is None else np.asarray(weights, np.float64).ravel()
     y, p = np.asarray(labels, np.float64).ravel(), np.asarray(scores, np.float64)
     keys = groups if metric.kind == "ranking" else clusters
 
     def figure(rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> float:
-        return metric(y[rows], p[rows], groups=places if metric.kind == "ranking" else None)
+        drawn = places if metric.kind == "ranking" else None
+        return metric(y[rows], p[rows], weights=None if w is None else w[rows], groups=drawn)
 
     return _interval(metric.name, value, y.size, keys, figure, level, resamples, seed)
 
@@ -113,6 +118,7 @@ def compare(
     scores: Any,
     others: Any,
     *,
+    weights: Any = None,
     groups: Any = None,
     clusters: Any = None,
     level: float = 0.95,
@@ -129,6 +135,8 @@ def compare(
         labels: as the metric takes them.
         scores: of one model.
         others: of the other.
+        weights: numbers >= 0 that count rows more or less, as the metric takes them; a row is drawn
+            with its weight.
         groups: for ranking metrics.
         clusters: keys of rows that are drawn together.
         level: the share that the interval holds, between 0 and 1.
@@ -138,19 +146,34 @@ def compare(
     Raises:
         ConfigError: a value is out of its range, or as ``Metric``.
     """
+    check_metric(metric)
     sign = 1.0 if metric.higher_is_better else -1.0
-    value = sign * (metric(labels, scores, groups=groups) - metric(labels, others, groups=groups))
+    one, other = (metric(labels, s, weights=weights, groups=groups) for s in (scores, others))
+    value = sign * (one - other)
+    w = None if weights is None else np.asarray(weights, np.float64).ravel()
     y = np.asarray(labels, np.float64).ravel()
     p, q = np.asarray(scores, np.float64), np.asarray(others, np.float64)
     keys = groups if metric.kind == "ranking" else clusters
 
     def figure(rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> float:
         drawn = places if metric.kind == "ranking" else None
-        one, other = (metric(y[rows], s[rows], groups=drawn) for s in (p, q))
+        counts = None if w is None else w[rows]
+        one, other = (metric(y[rows], s[rows], weights=counts, groups=drawn) for s in (p, q))
         return sign * (one - other)
 
     name = f"{metric.name} difference"
     return _interval(name, value, y.size, keys, figure, level, resamples, seed)
+
+
+def check_metric(metric: object) -> None:
+    """Refuses what is no metric, such as a name.
+
+    Raises:
+        ConfigError: it is none; it says what to pass.
+    """
+    if not isinstance(metric, Metric):
+        act = "Pass one of rp.metrics, such as rp.metrics.roc_auc."
+        raise ConfigError("this is not a metric", repr(metric)[:80], act, "metric")
 
 
 def check_draws(level: float, resamples: int, seed: int) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError
 from raypipe.core.markup import Markup, html_table
-from raypipe.models.evaluation.intervals import Interval, interval
+from raypipe.models.evaluation.intervals import Interval, check_metric, interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +88,7 @@ def slices(
     scores: Any,
     *,
     by: str | Sequence[str],
+    weights: Any = None,
     bins: int = 4,
     min_rows: int = 100,
     level: float = 0.95,
@@ -105,6 +106,7 @@ def slices(
         labels: as the metric takes them.
         scores: as the metric takes them.
         by: the columns; each is sliced by itself.
+        weights: numbers >= 0 that count rows more or less, as the metric takes them.
         bins: slices of a numeric column.
         min_rows: slices with fewer rows are counted, not judged.
         level: of each interval.
@@ -114,6 +116,7 @@ def slices(
     Raises:
         ConfigError: a column is not there, the lengths differ, or the metric is of ranking.
     """
+    check_metric(metric)
     names = [by] if isinstance(by, str) else list(by)
     y, p = np.asarray(labels, np.float64).ravel(), np.asarray(scores, np.float64)
     if metric.kind == "ranking":
@@ -128,7 +131,8 @@ def slices(
                 "there is no such column to slice by", name, f"There are: {frame.columns}.", "by"
             )
     settings = {"level": level, "resamples": resamples, "seed": seed}
-    whole = interval(metric, y, p, **settings)  # type: ignore[arg-type]
+    w = None if weights is None else np.asarray(weights, np.float64).ravel()
+    whole = interval(metric, y, p, weights=w, **settings)  # type: ignore[arg-type]
     found, small = [], 0
     for name in names:
         cut = cut_column(frame[name], bins)
@@ -137,7 +141,8 @@ def slices(
             if rows.sum() < min_rows:
                 small += 1
                 continue
-            one = interval(metric, y[rows], p[rows], **settings)  # type: ignore[arg-type]
+            some = None if w is None else w[rows]
+            one = interval(metric, y[rows], p[rows], weights=some, **settings)  # type: ignore[arg-type]
             bad = one.high < whole.value if metric.higher_is_better else one.low > whole.value
             found.append((name, value, int(rows.sum()), one.value, one.low, one.high, bool(bad)))
     columns = {

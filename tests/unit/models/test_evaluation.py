@@ -44,6 +44,24 @@ class TestIntervals:
         assert str(one).startswith("log_loss 0.")
         assert one.to_dict()["rows"] == 200
 
+    def test_a_row_is_drawn_with_its_weight(self) -> None:
+        y, p = scored(300)
+        w = np.random.default_rng(2).integers(0, 4, y.size).astype(float)
+        for metric in (metrics.roc_auc, metrics.brier):
+            one, twice = (
+                evaluation.interval(metric, y, p, weights=w * n, resamples=200) for n in (1, 2)
+            )
+            assert one == twice  # a power of two changes no bit of a quotient
+            whole = metric(np.repeat(y, w.astype(int)), np.repeat(p, w.astype(int)))
+            assert one.value == pytest.approx(whole)
+            plain = evaluation.interval(metric, y, p, resamples=200)
+            assert plain == evaluation.interval(metric, y, p, weights=y * 0 + 1, resamples=200)
+            assert plain.value != one.value
+            gain = evaluation.compare(metric, y, p, 1 - p, weights=w, resamples=200)
+            other = metric(y, 1 - p, weights=w)
+            assert gain.value == abs(one.value - other)
+            assert gain.low < gain.value < gain.high
+
     def test_clusters_make_it_wider(self) -> None:
         y, p = scored(60)
         y, p = np.repeat(y, 20), np.repeat(p, 20)
@@ -73,6 +91,17 @@ class TestIntervals:
         assert one.value == pytest.approx(np.mean(means))
         spread = 1.96 * np.std(means) / math.sqrt(40)
         assert (one.high - one.low) / 2 == pytest.approx(spread, rel=0.25)
+
+    def test_a_name_is_no_metric(self) -> None:
+        y, p = scored(9)
+        frame = pl.DataFrame({"a": y})
+        for call in (
+            lambda: evaluation.interval("roc_auc", y, p),  # type: ignore[arg-type]
+            lambda: evaluation.compare("roc_auc", y, p, p),  # type: ignore[arg-type]
+            lambda: evaluation.slices("roc_auc", frame, y, p, by="a"),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(ConfigError, match=r"not a metric: got 'roc_auc'\. Pass one of"):
+                call()
 
     def test_without_a_figure_there_is_no_end(self) -> None:
         one = evaluation.interval(metrics.roc_auc, [1.0, 1.0], [0.1, 0.2], resamples=100)
@@ -108,6 +137,17 @@ class TestSlices:
         assert report.small == 1  # the missing ones of "odd"
         assert "1 worse" in repr(report)
         assert "<svg" in report._repr_html_()
+
+    def test_rows_of_a_slice_count_by_their_weight(self) -> None:
+        y, p = scored(400)
+        side = np.arange(400) % 2
+        frame, w = pl.DataFrame({"side": side}), 1.0 + np.arange(400) % 3
+        found = evaluation.slices(
+            metrics.brier, frame, y, p, by="side", weights=w, resamples=100
+        ).frame
+        for name, value in found.select("slice", "value").iter_rows():
+            mine = side == int(name)
+            assert value == metrics.brier(y[mine], p[mine], weights=w[mine])
 
     def test_edges_and_missing_values_are_named(self) -> None:
         y, p = scored(400)

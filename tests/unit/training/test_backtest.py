@@ -95,6 +95,23 @@ def test_each_fold_is_what_one_would_do_by_hand(rows: rp.Snapshot, tmp_path: Pat
         found.svg("rmse")
 
 
+def test_figures_count_a_row_by_its_weight(tmp_path: Path, rows: rp.Snapshot) -> None:
+    """As those of a run do."""
+    weighed = rows.frame().with_columns(w=pl.col("y").exp())
+    lake = rp.Lake(tmp_path)
+    lake.table("rows").append(weighed)
+    made = trainer(weight="w")
+    auc = rp.metrics.roc_auc
+    (fold,) = rp.backtest(
+        made, lake.table("rows").at(), SPLITS[:1], time="day", metrics=[auc], resamples=100
+    ).folds
+    judged = weighed.filter(SPLITS[0].test("day"))
+    given = judged["late"].to_numpy(), fold.run.bundle.predict(judged)
+    figure = fold.figures["roc_auc"]
+    assert figure.value == auc(*given, weights=judged["w"].to_numpy()) != auc(*given)
+    assert figure.low < figure.value < figure.high
+
+
 def test_bad_input_is_refused_before_any_training(rows: rp.Snapshot) -> None:
     before = len(rp.Runs(rows.lake).list())
     cases: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
