@@ -111,7 +111,7 @@ class Gate:
             ``"champion"``, the version in service; without one, that check passes.
         margin: by how much it must be better than what it ``beats``.
         on: rows to judge on; by default the run's validation rows. Rows without a label are left
-            out.
+            out, and every other counts once, whatever weights the model was trained with.
 
     Raises:
         ConfigError: there is neither a floor nor something to beat, or the margin is negative.
