@@ -216,7 +216,9 @@ def check_roles(snapshot: Snapshot, roles: Roles, wanted: str) -> None:
             )
         dtype = snapshot.schema[name]
         if name != roles.group and not dtype.is_numeric():
-            raise SchemaError("weights and margins are numbers", str(dtype), None, name)
+            kind = "weight" if name == roles.weight else "base margin"
+            act = "Cast the column to numbers in the table."
+            raise SchemaError(f"a {kind}, {name!r}, is no number", str(dtype), act, name)
 
 
 def _placed(parts: Sequence[ScanPart], found: Sequence[_Facts]) -> tuple[Piece, ...]:

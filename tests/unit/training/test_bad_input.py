@@ -218,3 +218,10 @@ def test_a_feature_without_a_value_is_named_where_the_estimator_takes_none(lake_
     with pytest.raises(RecipeError, match="The feature 'gap' is missing in every row") as error:
         made.fit(snapshot(lake_root, gap))
     assert error.value.field == "gap"
+
+
+def test_a_weight_that_is_no_number_is_named(lake_root: str) -> None:
+    rows = snapshot(lake_root, small.rows(n=60))
+    for role, kind in (("weight", "weight"), ("base_margin", "base margin")):
+        with pytest.raises(SchemaError, match=f"a {kind}, 'late', is no number: got Boolean. Cast"):
+            trainer(**{role: "late"}).fit(rows)
