@@ -1,11 +1,11 @@
 """Where a run trains best: in this process, or on the cluster. Plain values in and out.
 
-What Ray Train costs beside the work was measured on 2026-11-26 with Ray 2.60 on a quiet machine of
-2 cores, in six processes of which four let the Ray idle for 15 s first. A fit of one round on 2,000
-rows took 0.1 to 0.5 s in the process itself. With Ray Train, on a Ray that was there already, the
-first fit of a process took 11.5 to 13.0 s with one worker and 14.0 to 22.5 with two, each further
-one 7.5 to 9.3 and 8.6 to 13.2. The start of Ray itself, 2.3 to 4.6 s, is not in it: a cluster
-beyond this machine is there.
+What Ray Train costs beside the work was measured on 2026-11-27 with Ray 2.60 on a quiet machine of
+2 cores, in one process. A fit of one round on 2,000 rows took 0.4 s in the process itself. With Ray
+Train and one worker, on a Ray that was there already, the first such fit took 9.4 s and a further
+one 5.6. Two workers, measured a day before when all took longer, add 2 to 9 s to the first and 1 to
+4 to a further one. The start of Ray itself, 2.3 to 4.6 s, is not in it: a cluster beyond this
+machine is there.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _CELLS_PER_CORE_S = 6e6
 _ROUNDS_PER_CORE_S = 320e6
 """Features times rounds that one core grows in a second."""
 
-_FIRST_S, _NEXT_S = 13.5, 9.1
-"""What Ray Train's actors cost a process's first fit and each further one: the medians."""
+_FIRST_S, _NEXT_S = 9.4, 5.6
+"""What Ray Train's actors cost a process's first fit and each further one."""
 
 _CELL_BYTES = 3
 _SHARE = 0.5
