@@ -39,7 +39,8 @@ class LightGBM:
         learning_rate: shrinkage of each tree: one value, or a ``Schedule``.
         max_bin: histogram bins a feature.
         metrics: what is evaluated after each round, by the names of the other learners
-            (``logloss``, ``auc``, ``rmse``, ``ndcg``, …); the objective's own by default.
+            (``logloss``, ``auc``, ``rmse``, ``ndcg``, …), to ten digits: the bits beyond them
+            depend on threads. The objective's own by default.
         monotone: features by name whose effect may only rise (1) or only fall (-1).
         interactions: groups of features by name; only features of one group may meet in a branch.
         categorical: features by name whose values are codes of categories.

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from raypipe.training.objectives import Task
 
 _REFUSED = re.compile(r'[\s\x00-\x1f\x7f",:\[\]{}]')
+_DIGITS = 10
+"""Of a figure: LightGBM adds up by threads, so its last bits depend on how many there are."""
+
 _SETTINGS = re.compile(r"\nparameters:\n.*?\nend of parameters\n", re.DOTALL)
 
 
@@ -160,7 +163,7 @@ class LightSession:
         named |= {f"{theirs}@{AT}": ours for theirs, ours in named.items() if "@" in ours}
         found: Figures = {}
         for data, metric, value, _ in (*self._booster.eval_train(), *self._booster.eval_valid()):
-            found.setdefault(data, {})[named[metric]] = float(value)
+            found.setdefault(data, {})[named[metric]] = float(f"{value:.{_DIGITS}g}")
         order = self._learner.metrics
         return {data: {name: one[name] for name in order} for data, one in found.items()}
 

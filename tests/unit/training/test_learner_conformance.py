@@ -102,7 +102,7 @@ def runs(snapshot: rp.Snapshot) -> dict[str, rp.Run]:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What another process gives, with one thread and another seed of Python's hashes."""
     root = str(tmp_path_factory.mktemp("elsewhere"))
     fill(root)
@@ -110,14 +110,15 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     code += "from tests.unit.training.test_learner_conformance import CASES, trainer\n"
     code += "at = rp.Lake(sys.argv[1]).table('rows').at(version=2)\n"
     code += "fit = lambda name: trainer(name, cpus_per_worker=1).fit(at, at)\n"
-    code += "print(json.dumps({name: fit(name).bundle.content_hash for name in CASES}))"
+    code += "told = lambda run: [run.bundle.content_hash, run.history]\n"
+    code += "print(json.dumps({name: told(fit(name)) for name in CASES}))"
     env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONHASHSEED": "7"}
     done = subprocess.run(
         [sys.executable, "-c", code, root], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    hashes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return hashes
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -150,10 +151,10 @@ class TestLearner:
         assert run.bundle.manifest["learner"] == learner.to_dict()
         assert set(learner.packages) <= set(run.bundle.manifest["packages"])
 
-    def test_threads_and_processes_change_no_byte(
-        self, name: str, runs: dict[str, rp.Run], elsewhere: dict[str, str]
+    def test_threads_and_processes_change_no_byte_and_no_figure(
+        self, name: str, runs: dict[str, rp.Run], elsewhere: dict[str, Any]
     ) -> None:
-        assert elsewhere[name] == runs[name].bundle.content_hash
+        assert elsewhere[name] == [runs[name].bundle.content_hash, runs[name].history]
 
     def test_a_run_goes_on_from_any_round_to_the_same_bytes(
         self, name: str, runs: dict[str, rp.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
