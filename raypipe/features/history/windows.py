@@ -48,8 +48,9 @@ class Windows:
         Of no value the count and the sum are 0, the others NaN.
 
         The sum is within one unit in the last place, the mean the sum by the count. The standard
-        deviation is that of a population, from exact sums of values and squares; of equal values
-        it is 0.
+        deviation is that of a population, from exact sums of values and squares taken to 106 bits,
+        so near 1e-13 of itself unless values differ by less than 1e-8 of their size; of equal
+        values it is 0.
         """
         made: dict[str, Callable[[], Floats]] = {
             "count": lambda: self.count.astype(np.float64),
