@@ -29,7 +29,7 @@ test: $(STAMPS)/dev browser services ## install everything and run the tests (ab
 	$(BIN)/python -m tests.run -m "not long" tests/unit tests/e2e tests/faults tests/golden tests/property tests/examples
 
 test-long: $(STAMPS)/dev browser services ## run the tests that take minutes each
-	$(BIN)/python -m pytest -m long
+	RAYPIPE_TEST_DRAWS=new $(BIN)/python -m pytest -m long
 
 check: $(STAMPS)/dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

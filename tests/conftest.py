@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 # that takes a round of XGBoost from milliseconds to most of a second.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# How long an example takes tells of the machine, not of the law.
-settings.register_profile("raypipe", deadline=None)
-settings.load_profile("raypipe")
+# How long an example takes tells of the machine, not of the law. The examples are the same each
+# time, so that a change is judged by itself; the long suite draws new ones.
+DRAWS = os.environ.get("RAYPIPE_TEST_DRAWS", "same")
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("new", deadline=None)
+settings.load_profile(DRAWS)
 
 
 @pytest.fixture(scope="session")
