@@ -101,7 +101,7 @@ def interval(
     """
     check_metric(metric)
     value = metric(labels, scores, weights=weights, groups=groups)
-    w = None if weights is None else np.asarray(weights, np.float64).ravel()
+    w = as_weights(weights)
     y, p = np.asarray(labels, np.float64).ravel(), np.asarray(scores, np.float64)
     keys = groups if metric.kind == "ranking" else clusters
 
@@ -150,7 +150,7 @@ def compare(
     sign = 1.0 if metric.higher_is_better else -1.0
     one, other = (metric(labels, s, weights=weights, groups=groups) for s in (scores, others))
     value = sign * (one - other)
-    w = None if weights is None else np.asarray(weights, np.float64).ravel()
+    w = as_weights(weights)
     y = np.asarray(labels, np.float64).ravel()
     p, q = np.asarray(scores, np.float64), np.asarray(others, np.float64)
     keys = groups if metric.kind == "ranking" else clusters
@@ -163,6 +163,11 @@ def compare(
 
     name = f"{metric.name} difference"
     return _interval(name, value, y.size, keys, figure, level, resamples, seed)
+
+
+def as_weights(given: Any) -> npt.NDArray[np.float64] | None:
+    """Weights of rows that can be picked by place; None where each counts once."""
+    return None if given is None else np.asarray(given, np.float64).ravel()
 
 
 def check_metric(metric: object) -> None:

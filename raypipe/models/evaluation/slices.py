@@ -12,7 +12,7 @@ import polars as pl
 
 from raypipe.core.errors import ConfigError
 from raypipe.core.markup import Markup, html_table
-from raypipe.models.evaluation.intervals import Interval, check_metric, interval
+from raypipe.models.evaluation.intervals import Interval, as_weights, check_metric, interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def slices(
                 "there is no such column to slice by", name, f"There are: {frame.columns}.", "by"
             )
     settings = {"level": level, "resamples": resamples, "seed": seed}
-    w = None if weights is None else np.asarray(weights, np.float64).ravel()
+    w = as_weights(weights)
     whole = interval(metric, y, p, weights=w, **settings)  # type: ignore[arg-type]
     found, small = [], 0
     for name in names:
